@@ -1,0 +1,30 @@
+export { isState } from "./pdu.js";
+export type { Pdu, RoomEvent, StateEvent } from "./pdu.js";
+export {
+  MAX_AUTH_EVENTS,
+  MAX_FIELD_LENGTH,
+  MAX_PDU_BYTES,
+  MAX_PREV_EVENTS,
+  parsePdu,
+  parsePduText,
+  readPdu,
+} from "./format.js";
+export type { ParseOptions } from "./format.js";
+export { redact } from "./redact.js";
+export { contentHash, contentHashMatches, eventIdOf, referenceHash } from "./hashes.js";
+export { cosignEvent, eventSignedBytes, signedBytes, signEvent, signJson } from "./sign.js";
+export type { SigningKey } from "./sign.js";
+export { checkSignatures, planSignatures, requiredSigners, settleSignatures } from "./signatures.js";
+export type {
+  KeyLookup,
+  SignatureCheck,
+  SignaturePlan,
+  SignatureReport,
+  SignerVerdict,
+  VerifyKey,
+} from "./signatures.js";
+export { buildEvent, depthAfter } from "./build.js";
+export type { EventDraft } from "./build.js";
+export { stripState } from "./stripped.js";
+export type { StrippedStateEvent } from "./stripped.js";
+export * from "./content.js";

@@ -1,0 +1,200 @@
+/**
+ * Who must have signed an event, and whether they did (spec server-server-api, "Validating hashes and
+ * signatures on received events").
+ *
+ * Checking is split so that a host can verify in batches: {@link planSignatures} says which Ed25519
+ * checks are to be made, {@link settleSignatures} turns their outcomes into a report. The report's
+ * facts are settled once, at receipt, and stored with the event.
+ */
+import { decodeBase64 } from "../crypto/base64.js";
+import { verify } from "../crypto/ed25519.js";
+import { domainOf, isServerName, isUserId } from "../ids/grammar.js";
+import { get, isObject } from "../json/value.js";
+import type { JsonObject } from "../json/value.js";
+import type { RoomVersionRules } from "../rules/model.js";
+import { UsageError } from "../errors.js";
+import type { RoomEvent } from "./pdu.js";
+import { eventSignedBytes } from "./sign.js";
+
+/** A published key of a server. */
+export interface VerifyKey {
+  /** 32 bytes. */
+  readonly key: Uint8Array;
+  /** `valid_until_ts` of the answer that published it, in milliseconds. Absent: trusted at any time. */
+  readonly validUntilTs?: number;
+  /** When that answer was fetched; bounds the validity at seven days after it (v5 and later). */
+  readonly fetchedTs?: number;
+  /** For `old_verify_keys`: when the server stopped using it. */
+  readonly expiredTs?: number;
+}
+
+/** Looks up a key; `undefined` when the host does not know it. */
+export type KeyLookup = (server: string, keyId: string) => VerifyKey | undefined;
+
+/** One Ed25519 check to be made. */
+export interface SignatureCheck {
+  readonly server: string;
+  readonly keyId: string;
+  readonly key: Uint8Array;
+  readonly message: Uint8Array;
+  readonly signature: Uint8Array;
+}
+
+/** How one required server fares. */
+export type SignerVerdict =
+  | { readonly status: "verified" }
+  | { readonly status: "refused"; readonly reason: string }
+  /** Its signatures are by keys that the host does not know: fetch one of these and check again. */
+  | { readonly status: "needs-key"; readonly keyIds: readonly string[] };
+
+export interface SignaturePlan {
+  readonly checks: readonly SignatureCheck[];
+  /** Verdicts that need no check. */
+  readonly settled: ReadonlyMap<string, SignerVerdict>;
+}
+
+export interface SignatureReport {
+  /** `verified` when every required server is. */
+  readonly status: "verified" | "refused" | "needs-key";
+  readonly servers: ReadonlyMap<string, SignerVerdict>;
+}
+
+/** A policy server signs under this fixed key id; it is no signature of the event's own servers. */
+const POLICY_SERVER_KEY = "ed25519:policy_server";
+const SEVEN_DAYS = 7 * 24 * 60 * 60 * 1000;
+
+/** The event's fields that decide who must sign. */
+type Signable = Pick<RoomEvent, "type" | "sender" | "content" | "eventId" | "originServerTs">;
+
+/**
+ * Servers that must have signed, each with why. An entry whose server is `undefined` names a signer
+ * that cannot exist, so the event can never be valid.
+ */
+export function requiredSigners(
+  rules: RoomVersionRules,
+  event: Signable,
+): readonly { readonly server: string | undefined; readonly why: string }[] {
+  const signers: { server: string | undefined; why: string }[] = [];
+  // Any server may have sent a third-party invite on behalf of the inviter. Only invites are exempt:
+  // exempting every member event that carries the key would let anyone forge joins.
+  if (!isThirdPartyInvite(event)) signers.push({ server: serverNameOf(event.sender), why: "sender" });
+  if (rules.signing.eventIdServer) {
+    const server = serverNameOf(event.eventId);
+    if (!signers.some((signer) => signer.server === server)) signers.push({ server, why: "event_id" });
+  }
+  if (rules.signing.authorisingServer && event.type === "m.room.member") {
+    const authoriser = get(event.content, "join_authorised_via_users_server");
+    if (authoriser !== undefined) {
+      const server = isUserId(authoriser) ? serverNameOf(authoriser) : undefined;
+      if (server === undefined || !signers.some((signer) => signer.server === server)) {
+        signers.push({ server, why: "join_authorised_via_users_server" });
+      }
+    }
+  }
+  return signers;
+}
+
+function isThirdPartyInvite(event: Signable): boolean {
+  return (
+    event.type === "m.room.member" &&
+    get(event.content, "membership") === "invite" &&
+    get(event.content, "third_party_invite") !== undefined
+  );
+}
+
+function serverNameOf(id: string): string | undefined {
+  const domain = domainOf(id);
+  return domain !== undefined && isServerName(domain) ? domain : undefined;
+}
+
+/** The checks that decide about an event, given what keys the host knows. */
+export function planSignatures(
+  rules: RoomVersionRules,
+  event: Signable & { readonly json: JsonObject },
+  keys: KeyLookup,
+): SignaturePlan {
+  const settled = new Map<string, SignerVerdict>();
+  const checks: SignatureCheck[] = [];
+  const message = eventSignedBytes(rules, event.json);
+  for (const { server, why } of requiredSigners(rules, event)) {
+    if (server === undefined) {
+      settled.set(`(${why})`, { status: "refused", reason: `\`${why}\` names no server` });
+      continue;
+    }
+    const planned = planServer(rules, event, server, message, keys);
+    if (Array.isArray(planned)) checks.push(...(planned as readonly SignatureCheck[]));
+    else settled.set(server, planned as SignerVerdict);
+  }
+  return { checks, settled };
+}
+
+function planServer(
+  rules: RoomVersionRules,
+  event: Signable & { readonly json: JsonObject },
+  server: string,
+  message: Uint8Array,
+  keys: KeyLookup,
+): SignerVerdict | readonly SignatureCheck[] {
+  const all = get(event.json, "signatures");
+  const ofServer = isObject(all) ? get(all, server) : undefined;
+  if (!isObject(ofServer)) return { status: "refused", reason: "no signature" };
+  const checks: SignatureCheck[] = [];
+  const unknown: string[] = [];
+  let expired = 0;
+  for (const keyId of Object.keys(ofServer)) {
+    if (!keyId.startsWith("ed25519:") || keyId === POLICY_SERVER_KEY) continue;
+    const known = keys(server, keyId);
+    if (known === undefined) unknown.push(keyId);
+    else if (!usableAt(rules, known, event.originServerTs)) expired++;
+    else {
+      const text = get(ofServer, keyId);
+      const signature = typeof text === "string" ? decodeBase64(text) : undefined;
+      if (signature === undefined) return { status: "refused", reason: `the signature by ${keyId} is not base64` };
+      checks.push({ server, keyId, key: known.key, message, signature });
+    }
+  }
+  if (checks.length > 0) return checks;
+  if (unknown.length > 0) return { status: "needs-key", keyIds: unknown };
+  return { status: "refused", reason: expired > 0 ? "signed only by keys not valid at that time" : "no Ed25519 signature" };
+}
+
+/** v5 and later: a key counts only for events up to its validity, at most seven days after it was fetched. */
+function usableAt(rules: RoomVersionRules, key: VerifyKey, originServerTs: number): boolean {
+  if (rules.signing.keyValidity === "ignored") return true;
+  if (key.expiredTs !== undefined) return key.expiredTs >= originServerTs;
+  const until = key.validUntilTs ?? Number.POSITIVE_INFINITY;
+  const clamp = key.fetchedTs === undefined ? Number.POSITIVE_INFINITY : key.fetchedTs + SEVEN_DAYS;
+  return Math.min(until, clamp) >= originServerTs;
+}
+
+/**
+ * The report once every check of the plan was made; `outcomes[i]` answers `plan.checks[i]`. Every
+ * signature by a known key must verify, not just one.
+ * @throws UsageError when the number of outcomes differs from the number of checks.
+ */
+export function settleSignatures(plan: SignaturePlan, outcomes: readonly boolean[]): SignatureReport {
+  if (outcomes.length !== plan.checks.length) {
+    throw new UsageError("settleSignatures takes one outcome for each check of the plan, in their order");
+  }
+  const servers = new Map<string, SignerVerdict>(plan.settled);
+  plan.checks.forEach(({ server, keyId }, index) => {
+    if (outcomes[index] !== true) servers.set(server, { status: "refused", reason: `the signature by ${keyId} does not verify` });
+    else if (!servers.has(server)) servers.set(server, { status: "verified" });
+  });
+  const statuses = [...servers.values()].map((verdict) => verdict.status);
+  const status = statuses.includes("refused") ? "refused" : statuses.includes("needs-key") ? "needs-key" : "verified";
+  return { status, servers };
+}
+
+/** Plans, checks with the library's own Ed25519, and settles, in one synchronous call. */
+export function checkSignatures(
+  rules: RoomVersionRules,
+  event: Signable & { readonly json: JsonObject },
+  keys: KeyLookup,
+): SignatureReport {
+  const plan = planSignatures(rules, event, keys);
+  return settleSignatures(
+    plan,
+    plan.checks.map(({ signature, message, key }) => verify(signature, message, key)),
+  );
+}
