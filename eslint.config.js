@@ -1,0 +1,98 @@
+import js from "@eslint/js";
+import { defineConfig, globalIgnores } from "eslint/config";
+import tseslint from "typescript-eslint";
+
+/** Folders whose functions depend on their arguments alone. */
+const pure = [
+  "src/*.ts",
+  "src/{ids,json,crypto,rules,event,dag,auth,stateres,versions,inspect}/**/*.ts",
+];
+
+/**
+ * @param {string} object
+ * @param {string} property
+ * @param {string} message
+ */
+const member = (object, property, message) => ({ object, property, message });
+
+const ambient = "A pure folder takes time and randomness as arguments.";
+const locale = "Locale tables differ between machines; compare code points.";
+
+export default defineConfig(
+  globalIgnores(["dist/", "coverage/", "reports/", "docs/", "fixtures/", ".stryker-tmp/", ".dependency-cruiser.cjs"]),
+  {
+    linterOptions: { reportUnusedDisableDirectives: "error", reportUnusedInlineConfigs: "error" },
+  },
+  js.configs.recommended,
+  {
+    files: ["**/*.ts"],
+    extends: [tseslint.configs.strictTypeChecked],
+    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    rules: {
+      "@typescript-eslint/consistent-type-imports": "error",
+      "@typescript-eslint/consistent-type-exports": "error",
+      "@typescript-eslint/no-explicit-any": "error",
+      "@typescript-eslint/no-floating-promises": "error",
+      "@typescript-eslint/prefer-readonly": "error",
+      "@typescript-eslint/switch-exhaustiveness-check": [
+        "error",
+        { considerDefaultExhaustiveForUnions: true, requireDefaultForNonUnion: false },
+      ],
+      "@typescript-eslint/no-unused-vars": ["error", { argsIgnorePattern: "^_", varsIgnorePattern: "^_" }],
+      eqeqeq: "error",
+      "no-var": "error",
+      "prefer-const": "error",
+      "no-param-reassign": "error",
+      "max-len": ["error", { code: 120, ignoreUrls: true }],
+      "max-depth": ["error", 4],
+      complexity: ["error", 20],
+      // Numbers in messages are plain; the rule is about objects.
+      "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true, allowBoolean: true }],
+      // `x => void f(x)` and `() => log(x)` read well.
+      "@typescript-eslint/no-confusing-void-expression": ["error", { ignoreArrowShorthand: true }],
+      // An element of a checked index is not undefined only by a proof that the compiler cannot see; a
+      // condition that the types call needless may still be a deliberate guard against untyped callers.
+      "@typescript-eslint/no-unnecessary-condition": ["error", { allowConstantLoopConditions: "only-allowed-literals" }],
+      // Stylistic, and contradicts noPropertyAccessFromIndexSignature's spirit of explicit tests.
+      "@typescript-eslint/no-unnecessary-boolean-literal-compare": "off",
+      "@typescript-eslint/unified-signatures": "off",
+    },
+  },
+  {
+    files: pure,
+    rules: {
+      "no-console": "error",
+      "no-restricted-globals": [
+        "error",
+        ...["Date", "performance", "setTimeout", "setInterval", "queueMicrotask", "fetch", "crypto", "process",
+          "Buffer", "TextEncoder", "TextDecoder", "Intl", "Promise"].map((name) => ({ name, message: ambient })),
+      ],
+      "no-restricted-properties": [
+        "error",
+        member("Date", "now", ambient),
+        member("Math", "random", ambient),
+        ...["localeCompare", "toLocaleString", "toLocaleLowerCase", "toLocaleUpperCase", "toLocaleDateString",
+          "toLocaleTimeString"].map((property) => ({ property, message: locale })),
+      ],
+      "no-restricted-syntax": [
+        "error",
+        { selector: ":function[async=true]", message: "The core is synchronous." },
+        { selector: "AwaitExpression", message: "The core is synchronous." },
+        { selector: "ForOfStatement[await=true]", message: "The core is synchronous." },
+        { selector: "ForInStatement", message: "`for in` walks prototypes and reorders integer-like keys." },
+      ],
+    },
+  },
+  {
+    files: ["test/**/*.ts", "bench/**/*.ts"],
+    rules: {
+      // A test may say that something is there: it fails loudly if not.
+      "@typescript-eslint/no-non-null-assertion": "off",
+      complexity: "off",
+    },
+  },
+  {
+    files: ["**/*.{js,mjs,cjs}"],
+    languageOptions: { globals: { console: "readonly", process: "readonly", URL: "readonly", module: "writable" } },
+  },
+);
