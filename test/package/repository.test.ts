@@ -29,6 +29,15 @@ describe("the repository", () => {
     expect(unlocked.filter(([, entry]) => !("inBundle" in entry))).toEqual([]);
   });
 
+  it("locks the builds for every platform, without which `npm ci` stops", () => {
+    interface Entry { readonly optionalDependencies?: Readonly<Record<string, string>> }
+    const lock = JSON.parse(readText("package-lock.json")) as { readonly packages: Readonly<Record<string, Entry>> };
+    const locked = new Set(Object.keys(lock.packages).map((path) => path.replace(/^.*node_modules\//, "")));
+    const wanted = Object.values(lock.packages).flatMap(({ optionalDependencies = {} }) => Object.keys(optionalDependencies));
+    expect(wanted.length).toBeGreaterThan(20);
+    expect(wanted.filter((name) => !locked.has(name))).toEqual([]);
+  });
+
   it("depends at run time on what was agreed, at exact versions", () => {
     const { dependencies } = JSON.parse(readText("package.json")) as { readonly dependencies: Record<string, string> };
     expect(Object.keys(dependencies).sort()).toEqual(["@noble/ed25519", "@noble/hashes", "fast-json-stable-stringify"]);
