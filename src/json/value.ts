@@ -58,3 +58,12 @@ export function setOwn(target: Record<string, JsonValue>, key: string, value: Js
     target[key] = value;
   }
 }
+
+/**
+ * Whether an object is made by a literal or a parser rather than by a class. Asks for a prototype that
+ * has none itself instead of this realm's `Object.prototype`: a host may call from another realm.
+ */
+export function isPlainObject(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || (typeof prototype === "object" && Object.getPrototypeOf(prototype) === null);
+}

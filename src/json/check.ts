@@ -1,0 +1,146 @@
+/**
+ * Checks of values that were parsed elsewhere. They see what `JSON.parse` left, not the source: text
+ * should go to the parsers of this module instead, since `1.0` and `1` are one number by then.
+ */
+
+import { ok, refuse } from "../errors.js";
+import type { Refusal, Result } from "../errors.js";
+import { loneSurrogateAt } from "../ids/text.js";
+import { DEFAULT_MAX_DEPTH } from "./parse.js";
+import { isPlainObject, JsonFloat } from "./value.js";
+import type { JsonValue } from "./value.js";
+
+/** How far a value is followed. */
+export interface CheckOptions {
+  /** How many objects and arrays may be nested in each other. Default 1,000,000. */
+  readonly maxDepth?: number;
+  /** How many values there may be in all, counted at each place where they are. Default 10,000,000. */
+  readonly maxValues?: number;
+}
+
+const DEFAULT_MAX_VALUES = 10_000_000;
+
+/**
+ * Whether `value` is plain JSON data with safe integers only (room versions 6 and later): literals'
+ * objects and arrays with own enumerable data properties, and nothing that changes when it is read.
+ *
+ * @returns `value` itself, or a refusal `bad_json` (`too_large` beyond a limit, as for a cycle).
+ */
+export function checkStrict(value: unknown, options: CheckOptions = {}): Result<JsonValue> {
+  return check(value, false, options);
+}
+
+/**
+ * {@link checkStrict} for room versions 1 to 5: `bigint` and {@link JsonFloat} pass as well. A number with a
+ * fraction does not, nor does -0, since what its sender wrote and signed is lost.
+ */
+export function checkLax(value: unknown, options: CheckOptions = {}): Result<JsonValue> {
+  return check(value, true, options);
+}
+
+function check(value: unknown, lax: boolean, options: CheckOptions): Result<JsonValue> {
+  const checker = new Checker(lax, options);
+  let problem: Problem | undefined;
+  try {
+    problem = checker.run(value);
+  } catch {
+    // Only a proxy's traps can throw here.
+    problem = "an object that cannot be read";
+  }
+  if (problem === undefined) return ok(value as JsonValue);
+  const rule = lax ? "RFC 8259" : "Canonical JSON";
+  const { code = "bad_json", what } = typeof problem === "string" ? { what: problem } : problem;
+  return refuse(code, `the value holds ${what}`, { rule });
+}
+
+/** What is wrong, with `bad_json` understood. */
+type Problem = string | { readonly code: Refusal["code"]; readonly what: string };
+
+class Checker {
+  private readonly containers: object[] = [];
+  private readonly depths: number[] = [];
+  private readonly maxDepth: number;
+  private left: number;
+
+  constructor(
+    private readonly lax: boolean,
+    options: CheckOptions,
+  ) {
+    this.maxDepth = options.maxDepth ?? DEFAULT_MAX_DEPTH;
+    this.left = options.maxValues ?? DEFAULT_MAX_VALUES;
+  }
+
+  run(root: unknown): Problem | undefined {
+    let problem = this.visit(root, 1);
+    while (problem === undefined) {
+      const container = this.containers.pop();
+      const depth = this.depths.pop() ?? 0;
+      if (container === undefined) return undefined;
+      problem = Array.isArray(container) ? this.array(container, depth) : this.object(container, depth);
+    }
+    return problem;
+  }
+
+  private visit(value: unknown, depth: number): Problem | undefined {
+    if (this.left-- <= 0) return { code: "too_large", what: "too many values" };
+    if (typeof value === "string") return textProblem(value);
+    if (typeof value === "number") return numberProblem(value);
+    if (value === null || typeof value === "boolean") return undefined;
+    if (this.lax && (typeof value === "bigint" || value instanceof JsonFloat)) return losslessProblem(value);
+    if (typeof value !== "object") return `a value of type ${typeof value}`;
+    if (depth > this.maxDepth) return { code: "too_large", what: "too many objects and arrays nested in each other" };
+    this.containers.push(value);
+    this.depths.push(depth);
+    return undefined;
+  }
+
+  private array(array: readonly unknown[], depth: number): Problem | undefined {
+    if (!isPlainArray(array)) return "an array that is not plain data";
+    if (array.length > this.left) return { code: "too_large", what: "too many values" };
+    // Its indices and `length`: holes make it fewer, other properties more.
+    if (Reflect.ownKeys(array).length !== array.length + 1) return "an array with a hole or with further properties";
+    for (let i = 0; i < array.length; i++) {
+      const problem = this.property(array, String(i), depth);
+      if (problem !== undefined) return problem;
+    }
+    return undefined;
+  }
+
+  private object(object: object, depth: number): Problem | undefined {
+    if (!isPlainObject(object)) return "an object that is not plain data";
+    for (const key of Reflect.ownKeys(object)) {
+      if (typeof key !== "string") return "a symbol as a key";
+      const problem = textProblem(key) ?? this.property(object, key, depth);
+      if (problem !== undefined) return problem;
+    }
+    return undefined;
+  }
+
+  private property(container: object, key: string, depth: number): Problem | undefined {
+    const property = Object.getOwnPropertyDescriptor(container, key);
+    if (property === undefined) return "a hole in an array";
+    if (!("value" in property)) return "a getter or setter";
+    if (property.enumerable !== true) return "a hidden property";
+    return this.visit(property.value, depth + 1);
+  }
+}
+
+function textProblem(text: string): Problem | undefined {
+  return loneSurrogateAt(text) === -1 ? undefined : "text with a lone surrogate, which UTF-8 cannot hold";
+}
+
+function numberProblem(value: number): Problem | undefined {
+  if (Object.is(value, -0)) return "negative zero";
+  return Number.isSafeInteger(value) ? undefined : "a number that is not an integer within 2^53 - 1";
+}
+
+function losslessProblem(value: bigint | JsonFloat): Problem | undefined {
+  if (typeof value === "bigint" || Number.isFinite(value.value)) return undefined;
+  return "a float that is not finite";
+}
+
+/** Of `Array` itself, in whichever realm: its prototype is the second from the end of the chain. */
+function isPlainArray(array: readonly unknown[]): boolean {
+  const prototype: unknown = Object.getPrototypeOf(array);
+  return Array.isArray(prototype) && isPlainObject(prototype);
+}
