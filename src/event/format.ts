@@ -162,7 +162,8 @@ function roomIdOf(json: JsonObject, eventId: EventId): RoomId {
   return (isString(given) ? given : `!${eventId.slice(1)}`) as RoomId;
 }
 
-function redactsOf(rules: RoomVersionRules, json: JsonObject): string | undefined {
+/** The event that a redaction names, wherever the room version puts it. */
+export function redactsOf(rules: RoomVersionRules, json: JsonObject): string | undefined {
   if (get(json, "type") !== "m.room.redaction") return undefined;
   const holder = rules.format.redacts === "content" ? get(json, "content") : json;
   const value = isObject(holder) ? get(holder, "redacts") : undefined;

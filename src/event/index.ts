@@ -10,6 +10,8 @@ export {
   readPdu,
 } from "./format.js";
 export type { ParseOptions } from "./format.js";
+export { readEvent, separateId } from "./loose.js";
+export type { LooseEvent } from "./loose.js";
 export { redact } from "./redact.js";
 export { contentHash, contentHashMatches, eventIdOf, referenceHash } from "./hashes.js";
 export { cosignEvent, eventSignedBytes, signedBytes, signEvent, signJson } from "./sign.js";

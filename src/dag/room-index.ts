@@ -1,0 +1,205 @@
+/**
+ * The auth graph of one room with ids and state keys turned into integers at the door. It is an
+ * object that its owner fills and drops; the algorithms over it are pure. An event that was only
+ * cited has a number too, and no event behind it until it is added.
+ */
+import { UsageError } from "../errors.js";
+import type { RoomEvent } from "../event/pdu.js";
+import type { RoomVersionRules } from "../rules/model.js";
+import { ABSENT, StateMap } from "./state-map.js";
+
+const NO_EDGES = new Int32Array(0);
+
+export class RoomIndex {
+  readonly rules: RoomVersionRules;
+  readonly #numbers = new Map<string, number>();
+  readonly #ids: string[] = [];
+  readonly #events: (RoomEvent | undefined)[] = [];
+  readonly #edges: Int32Array[] = [];
+  readonly #rejected = new Set<number>();
+  readonly #keyNumbers = new Map<string, Map<string, number>>();
+  readonly #keys: (readonly [type: string, stateKey: string])[] = [];
+  readonly #keyOf: number[] = [];
+  #order: Int32Array | undefined;
+  /** Whether every event was added after all that it cites, so that numbers are a topological order. */
+  #parentsFirst = true;
+
+  constructor(rules: RoomVersionRules) {
+    this.rules = rules;
+  }
+
+  /** How many ids are known, added or merely cited. */
+  get size(): number {
+    return this.#ids.length;
+  }
+
+  /** How many distinct state keys the added events have. */
+  get keyCount(): number {
+    return this.#keys.length;
+  }
+
+  /**
+   * Adds an event; adding an id again is without effect, because the copy that was accepted first is
+   * the one that judges. Returns its number.
+   */
+  add(event: RoomEvent, options: { readonly rejected?: boolean } = {}): number {
+    const known = this.#numbers.get(event.eventId);
+    if (known !== undefined && this.#events[known] !== undefined) return known;
+    const parents = event.authEvents.length === 0 ? NO_EDGES : new Int32Array(event.authEvents.length);
+    event.authEvents.forEach((id, slot) => {
+      parents[slot] = this.#intern(id);
+    });
+    // Whoever cited this event before may now have parents with larger numbers than its own.
+    if (known !== undefined && parents.some((parent) => parent > known)) this.#parentsFirst = false;
+    const number = known ?? this.#intern(event.eventId);
+    this.#events[number] = event;
+    this.#edges[number] = parents;
+    this.#keyOf[number] = event.stateKey === undefined ? ABSENT : this.#internKey(event.type, event.stateKey);
+    if (options.rejected === true) this.#rejected.add(number);
+    this.#order = undefined;
+    return number;
+  }
+
+  #intern(id: string): number {
+    const known = this.#numbers.get(id);
+    if (known !== undefined) return known;
+    const number = this.#ids.length;
+    this.#numbers.set(id, number);
+    this.#ids.push(id);
+    this.#events.push(undefined);
+    this.#edges.push(NO_EDGES);
+    this.#keyOf.push(ABSENT);
+    return number;
+  }
+
+  #internKey(type: string, stateKey: string): number {
+    let ofType = this.#keyNumbers.get(type);
+    if (ofType === undefined) this.#keyNumbers.set(type, (ofType = new Map()));
+    let number = ofType.get(stateKey);
+    if (number === undefined) {
+      number = this.#keys.length;
+      ofType.set(stateKey, number);
+      this.#keys.push([type, stateKey]);
+    }
+    return number;
+  }
+
+  /** The number of an id, or -1. */
+  numberOf(id: string): number {
+    return this.#numbers.get(id) ?? ABSENT;
+  }
+
+  idOf(number: number): string {
+    const id = this.#ids[number];
+    if (id === undefined) throw new UsageError("this number is not of this index: numbers of different indexes do not mix");
+    return id;
+  }
+
+  /** The event behind a number; `undefined` while it is only cited. */
+  eventOf(number: number): RoomEvent | undefined {
+    return this.#events[number];
+  }
+
+  get(id: string): RoomEvent | undefined {
+    const number = this.#numbers.get(id);
+    return number === undefined ? undefined : this.#events[number];
+  }
+
+  isRejected(number: number): boolean {
+    return this.#rejected.has(number);
+  }
+
+  /** Numbers of the events that an event cites in `auth_events`, in its order. Do not modify. */
+  authEdges(number: number): Int32Array {
+    return this.#edges[number] ?? NO_EDGES;
+  }
+
+  /** The number of a state key, or -1 when no added event has it. */
+  keyNumber(type: string, stateKey: string): number {
+    return this.#keyNumbers.get(type)?.get(stateKey) ?? ABSENT;
+  }
+
+  /** The state key of an event, as a number; -1 for message events and events that are only cited. */
+  keyOf(number: number): number {
+    return this.#keyOf[number] ?? ABSENT;
+  }
+
+  keyAt(key: number): readonly [type: string, stateKey: string] {
+    const pair = this.#keys[key];
+    if (pair === undefined) throw new UsageError("this key number is not of this index");
+    return pair;
+  }
+
+  /** In room version 12 the create event that a room id names, if it was added. */
+  impliedCreate(roomId: string): number {
+    if (this.rules.auth.createEvent !== "implied") return ABSENT;
+    const number = this.numberOf(`$${roomId.slice(1)}`);
+    return number !== ABSENT && this.#events[number]?.type === "m.room.create" ? number : ABSENT;
+  }
+
+  /**
+   * All numbers so that every event stands after what it cites; `undefined` when the citations form a
+   * cycle, which only hostile ids of room versions 1 and 2 can.
+   */
+  authOrder(): Int32Array | undefined {
+    if (this.#order === undefined) {
+      const order = this.#parentsFirst
+        ? Int32Array.from({ length: this.size }, (_, number) => number)
+        : topologicalOrder(this.size, (number) => this.authEdges(number));
+      if (order === undefined) return undefined;
+      this.#order = order;
+    }
+    return this.#order;
+  }
+
+  /**
+   * The state made of these events. A later event replaces an earlier one of the same key.
+   * @throws UsageError for an id that was not added or is no state event.
+   */
+  stateOf(ids: Iterable<string>): StateMap {
+    let state = StateMap.empty;
+    for (const id of ids) {
+      const number = this.numberOf(id);
+      const key = number === ABSENT ? ABSENT : this.keyOf(number);
+      if (key === ABSENT) throw new UsageError(`${id} is not a state event of this index: add it first`);
+      state = state.set(key, number);
+    }
+    return state;
+  }
+
+  /** The ids that a state holds, in code-point-free index order; sort them if order matters. */
+  idsOf(state: StateMap): string[] {
+    const ids: string[] = [];
+    state.forEach((event) => ids.push(this.idOf(event)));
+    return ids;
+  }
+}
+
+/** Kahn's algorithm, parents first; `undefined` on a cycle. Iterative, linear in nodes and edges. */
+export function topologicalOrder(size: number, parentsOf: (node: number) => ArrayLike<number>): Int32Array | undefined {
+  const waiting = new Int32Array(size);
+  const firstChild = new Int32Array(size + 1);
+  for (let node = 0; node < size; node++) {
+    const parents = parentsOf(node);
+    waiting[node] = parents.length;
+    for (let i = 0; i < parents.length; i++) firstChild[(parents[i] ?? 0) + 1]! += 1;
+  }
+  for (let node = 0; node < size; node++) firstChild[node + 1]! += firstChild[node]!;
+  const children = new Int32Array(firstChild[size]!);
+  const next = firstChild.slice(0, size);
+  for (let node = 0; node < size; node++) {
+    const parents = parentsOf(node);
+    for (let i = 0; i < parents.length; i++) children[next[parents[i]!]!++] = node;
+  }
+  const order = new Int32Array(size);
+  let filled = 0;
+  for (let node = 0; node < size; node++) if (waiting[node] === 0) order[filled++] = node;
+  for (let at = 0; at < filled; at++) {
+    const node = order[at]!;
+    for (let i = firstChild[node]!; i < firstChild[node + 1]!; i++) {
+      const child = children[i]!;
+      if (--waiting[child]! === 0) order[filled++] = child;
+    }
+  }
+  return filled === size ? order : undefined;
+}

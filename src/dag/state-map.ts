@@ -1,0 +1,144 @@
+/**
+ * Room state as a persistent map from an interned state key to an interned event. A change copies one
+ * path of at most seven nodes; snapshots share the rest, so the difference of two states costs what
+ * differs, not what the room holds.
+ *
+ * Keys and events are small non-negative integers from one {@link RoomIndex}; they mean nothing
+ * outside it and are never persisted.
+ */
+const BITS = 5;
+const WIDTH = 1 << BITS;
+const MASK = WIDTH - 1;
+
+/** No event at this key. */
+export const ABSENT = -1;
+
+type Leaf = Int32Array;
+type Branch = readonly (Node | undefined)[];
+type Node = Leaf | Branch;
+
+const emptyLeaf: Leaf = new Int32Array(WIDTH).fill(ABSENT);
+
+function isLeaf(node: Node): node is Leaf {
+  return node instanceof Int32Array;
+}
+
+export class StateMap {
+  /** Number of keys that hold an event. */
+  readonly size: number;
+  readonly #root: Node | undefined;
+  /** Bits above the leaf: keys below `32 << #shift` fit. */
+  readonly #shift: number;
+
+  private constructor(root: Node | undefined, shift: number, size: number) {
+    this.#root = root;
+    this.#shift = shift;
+    this.size = size;
+  }
+
+  static readonly empty: StateMap = new StateMap(undefined, 0, 0);
+
+  /** The event at `key`, or {@link ABSENT}. */
+  get(key: number): number {
+    if (key >>> this.#shift >= WIDTH) return ABSENT;
+    let node: Node | undefined = this.#root;
+    for (let shift = this.#shift; node !== undefined; shift -= BITS) {
+      if (isLeaf(node)) return node[key & MASK] ?? ABSENT;
+      node = node[(key >>> shift) & MASK];
+    }
+    return ABSENT;
+  }
+
+  /** This state with `event` at `key`; {@link ABSENT} removes the key. */
+  set(key: number, event: number): StateMap {
+    const before = this.get(key);
+    if (before === event) return this;
+    const size = this.size + (before === ABSENT ? 1 : 0) - (event === ABSENT ? 1 : 0);
+    let root = this.#root;
+    let shift = this.#shift;
+    while (key >>> shift >= WIDTH) {
+      root = root === undefined ? undefined : [root];
+      shift += BITS;
+    }
+    return new StateMap(withEntry(root, shift, key, event), shift, size);
+  }
+
+  /** Calls `visit` for every key that holds an event, in ascending order of keys. */
+  forEach(visit: (event: number, key: number) => void): void {
+    if (this.#root !== undefined) visitNode(this.#root, this.#shift, 0, visit);
+  }
+
+  /** Calls `visit` for every key at which the two states hold different events; shared parts are skipped. */
+  diff(other: StateMap, visit: (key: number, mine: number, theirs: number) => void): void {
+    let mine = this.#root;
+    let theirs = other.#root;
+    let shift = this.#shift;
+    for (; shift < other.#shift; shift += BITS) mine = mine === undefined ? undefined : [mine];
+    for (let narrow = other.#shift; narrow < shift; narrow += BITS) theirs = theirs === undefined ? undefined : [theirs];
+    diffNodes(mine, theirs, shift, 0, visit);
+  }
+
+  /** Whether both states hold the same events at the same keys. */
+  equals(other: StateMap): boolean {
+    if (this.size !== other.size) return false;
+    let same = true;
+    this.diff(other, () => {
+      same = false;
+    });
+    return same;
+  }
+}
+
+// The recursions below go over at most seven levels of an integer key, never over data.
+
+function withEntry(node: Node | undefined, shift: number, key: number, event: number): Node {
+  if (shift === 0) {
+    const leaf = (node !== undefined && isLeaf(node) ? node : emptyLeaf).slice();
+    leaf[key & MASK] = event;
+    return leaf;
+  }
+  const branch = node === undefined || isLeaf(node) ? [] : node.slice();
+  const slot = (key >>> shift) & MASK;
+  branch[slot] = withEntry(branch[slot], shift - BITS, key, event);
+  return branch;
+}
+
+function visitNode(node: Node, shift: number, base: number, visit: (event: number, key: number) => void): void {
+  if (isLeaf(node)) {
+    for (let slot = 0; slot < WIDTH; slot++) {
+      const event = node[slot] ?? ABSENT;
+      if (event !== ABSENT) visit(event, base + slot);
+    }
+    return;
+  }
+  for (let slot = 0; slot < node.length; slot++) {
+    const child = node[slot];
+    if (child !== undefined) visitNode(child, shift - BITS, base + (slot << shift), visit);
+  }
+}
+
+function diffNodes(
+  mine: Node | undefined,
+  theirs: Node | undefined,
+  shift: number,
+  base: number,
+  visit: (key: number, mine: number, theirs: number) => void,
+): void {
+  if (mine === theirs) return;
+  if (shift === 0) {
+    const left = mine !== undefined && isLeaf(mine) ? mine : emptyLeaf;
+    const right = theirs !== undefined && isLeaf(theirs) ? theirs : emptyLeaf;
+    for (let slot = 0; slot < WIDTH; slot++) {
+      const a = left[slot] ?? ABSENT;
+      const b = right[slot] ?? ABSENT;
+      if (a !== b) visit(base + slot, a, b);
+    }
+    return;
+  }
+  const left = mine === undefined || isLeaf(mine) ? [] : mine;
+  const right = theirs === undefined || isLeaf(theirs) ? [] : theirs;
+  const width = Math.max(left.length, right.length);
+  for (let slot = 0; slot < width; slot++) {
+    diffNodes(left[slot], right[slot], shift - BITS, base + (slot << shift), visit);
+  }
+}

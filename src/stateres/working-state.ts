@@ -1,0 +1,82 @@
+/** The state that resolution builds up: a base that is never touched and the changes over it. */
+import type { RoomEvent } from "../event/pdu.js";
+import { ABSENT } from "../dag/state-map.js";
+import type { StateMap } from "../dag/state-map.js";
+import type { RoomIndex } from "../dag/room-index.js";
+import { checkStateDependent } from "../auth/check.js";
+import type { AuthFacts, AuthVerdict, FactRequest, StateLookup } from "../auth/verdict.js";
+
+/** What resolution found missing on its way; anything here turns the answer into `needs`. */
+export interface Missing {
+  readonly events: Set<string>;
+  readonly facts: FactRequest[];
+}
+
+export class WorkingState {
+  readonly index: RoomIndex;
+  readonly #base: StateMap;
+  readonly #changes = new Map<number, number>();
+  readonly #missing: Missing;
+  readonly #facts: AuthFacts;
+
+  /** `hidden` keys of the base count as absent until they are set. */
+  constructor(index: RoomIndex, base: StateMap, hidden: Iterable<number>, missing: Missing, facts: AuthFacts) {
+    this.index = index;
+    this.#base = base;
+    this.#missing = missing;
+    this.#facts = facts;
+    for (const key of hidden) this.#changes.set(key, ABSENT);
+  }
+
+  get(key: number): number {
+    return this.#changes.get(key) ?? this.#base.get(key);
+  }
+
+  set(key: number, event: number): void {
+    this.#changes.set(key, event);
+  }
+
+  /** The keys that were set, hidden ones included, with what they hold now. */
+  changes(): Iterable<[key: number, event: number]> {
+    return this.#changes;
+  }
+
+  /**
+   * The verdict on `event` against this state, where a key that the state lacks, or holds a rejected
+   * event at, is answered from the event's own accepted auth events (spec, "Iterative auth checks").
+   */
+  check(number: number, event: RoomEvent): AuthVerdict {
+    const { index } = this;
+    const verdict = checkStateDependent(index.rules, event, this.#lookupFor(number, event), this.#facts);
+    if (verdict.verdict === "needs") this.#missing.facts.push(...verdict.facts);
+    return verdict;
+  }
+
+  #lookupFor(number: number, event: RoomEvent): StateLookup {
+    const { index } = this;
+    return (type, stateKey) => {
+      const key = index.keyNumber(type, stateKey);
+      if (key !== ABSENT) {
+        const current = this.get(key);
+        if (current !== ABSENT && !index.isRejected(current)) return index.eventOf(current);
+      }
+      return this.#ownAuthEvent(number, event, type, stateKey, key);
+    };
+  }
+
+  #ownAuthEvent(number: number, event: RoomEvent, type: string, stateKey: string, key: number): RoomEvent | undefined {
+    const { index } = this;
+    const edges = index.authEdges(number);
+    for (let i = 0; i < edges.length; i++) {
+      const cited = edges[i] ?? ABSENT;
+      if (index.eventOf(cited) === undefined) this.#missing.events.add(index.idOf(cited));
+      else if (key !== ABSENT && index.keyOf(cited) === key && !index.isRejected(cited)) return index.eventOf(cited);
+    }
+    // v12 events do not cite the create event: the room id names it.
+    if (type !== "m.room.create" || stateKey !== "" || index.rules.auth.createEvent !== "implied") return undefined;
+    const create = index.impliedCreate(event.roomId);
+    if (create !== ABSENT) return index.eventOf(create);
+    this.#missing.events.add(`$${event.roomId.slice(1)}`);
+    return undefined;
+  }
+}
