@@ -1,0 +1,13 @@
+export { decodeBase64, encodeUnpadded, type Base64Alphabet } from "./base64.js";
+export { sha256 } from "./hash.js";
+export { publicKeyFromSeed, screen, sign, verify } from "./ed25519.js";
+export {
+  chooseProvider,
+  coreProvider,
+  edgeVectors,
+  rememberingProvider,
+  screened,
+  selfTest,
+  type Ed25519Provider,
+  type EdgeVector,
+} from "./ed25519-provider.js";
