@@ -1,5 +1,26 @@
+import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { Plugin } from "esbuild";
 import { defineConfig } from "tsup";
 import { cliEntries, libraryEntries } from "./scripts/entries.mjs";
+
+/**
+ * fast-json-stable-stringify is CommonJS, and one module uses it. It is inlined as the ES module that it nearly is,
+ * with its licence, so that dist needs no CommonJS helpers and bundlers can drop it where it is not used.
+ */
+const inlineStringify: Plugin = {
+  name: "inline-stringify",
+  setup(build) {
+    build.onLoad({ filter: /fast-json-stable-stringify[\\/]index\.js$/ }, async ({ path }) => {
+      const source = await readFile(path, "utf8");
+      const licence = await readFile(join(dirname(path), "LICENSE"), "utf8");
+      const parts = source.split("module.exports = ");
+      if (parts.length !== 2) throw new Error(`${path} is not of the expected form`);
+      const contents = `/*! fast-json-stable-stringify\n${licence}*/\n${parts.join("export default ")}`;
+      return { contents, loader: "js" };
+    });
+  },
+};
 
 export default defineConfig({
   entry: { ...libraryEntries(), ...cliEntries() },
@@ -10,8 +31,8 @@ export default defineConfig({
   splitting: true,
   treeshake: false,
   clean: true,
-  // CommonJS, and used by one module only: inlined so that dist is ESM throughout.
   noExternal: ["fast-json-stable-stringify"],
+  esbuildPlugins: [inlineStringify],
   // tsup would otherwise write `fs` for `node:fs`, which other runtimes do not resolve.
   removeNodeProtocol: false,
   sourcemap: true,

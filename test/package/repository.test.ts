@@ -33,7 +33,8 @@ describe("the repository", () => {
     interface Entry { readonly optionalDependencies?: Readonly<Record<string, string>> }
     const lock = JSON.parse(readText("package-lock.json")) as { readonly packages: Readonly<Record<string, Entry>> };
     const locked = new Set(Object.keys(lock.packages).map((path) => path.replace(/^.*node_modules\//, "")));
-    const wanted = Object.values(lock.packages).flatMap(({ optionalDependencies = {} }) => Object.keys(optionalDependencies));
+    const wanted = Object.values(lock.packages)
+      .flatMap(({ optionalDependencies = {} }) => Object.keys(optionalDependencies));
     expect(wanted.length).toBeGreaterThan(20);
     expect(wanted.filter((name) => !locked.has(name))).toEqual([]);
   });

@@ -22,7 +22,11 @@ export interface Bundle {
 }
 
 /** One script with everything in it, for no platform in particular, as a web page or a worker would get it. */
-export async function bundle(source: string, format: "iife" | "esm", external: readonly string[] = []): Promise<Bundle> {
+export async function bundle(
+  source: string,
+  format: "iife" | "esm",
+  external: readonly string[] = [],
+): Promise<Bundle> {
   const result = await build({
     stdin: { contents: source, resolveDir: root, loader: "js" },
     bundle: true,
