@@ -14,6 +14,8 @@ export default defineConfig({
       provider: "v8",
       include: ["src/**/*.ts"],
       exclude: ["src/cli/**"],
+      // A failing test must not hide how far the tests reach.
+      reportOnFailure: true,
       reporter: ["text-summary", "json-summary", "html"],
       reportsDirectory: "coverage",
       thresholds: { [pureCore]: { branches: 95 } },
