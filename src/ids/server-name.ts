@@ -44,7 +44,7 @@ export function parseServerName(value: string, mode: IdentifierMode = "strict"):
   const end = endOfHost(value);
   const host = value.slice(0, end);
   const kind = hostKind(host, mode);
-  if (kind === undefined) return refuse("bad_identifier", "the host of the server name is not valid", { rule: SECTION });
+  if (kind === undefined) return refuse("bad_identifier", "the host of the server name is invalid", { rule: SECTION });
   // Checked in full by now: this is where a string becomes a server name.
   const name = value as ServerName;
   if (end === value.length) return ok({ name, host, kind });

@@ -37,7 +37,7 @@ export function encodeCanonical(value: JsonValue): string {
   const plain = writePlain("", value, 0);
   if (plain !== undefined) return plain;
   const found = survey(value);
-  if (found.depth > MAX_PACKAGE_DEPTH || found.lossless) return new Writer().write(value);
+  if (found.depth > MAX_PACKAGE_DEPTH || found.unfit) return new Writer().write(value);
   return found.wideKeys ? stableStringify(value, byCodePoint) : stableStringify(value);
 }
 
@@ -100,8 +100,8 @@ const byCodePoint: PackageOptions = { cmp: (a, b) => compareCodePoints(a.key, b.
 /** What decides who writes a value. */
 interface Survey {
   depth: number;
-  /** A `bigint` or a {@link JsonFloat}, which the package cannot write. */
-  lossless: boolean;
+  /** What the package cannot write: a `bigint`, a {@link JsonFloat}, an array with a `toJSON` that it would call. */
+  unfit: boolean;
   /** A key with units in or above the surrogates. */
   wideKeys: boolean;
 }
@@ -110,23 +110,23 @@ const WIDE = /[\ud800-\uffff]/;
 
 /** Refuses what cannot be written, and looks for what the package does not do right. */
 function survey(root: JsonValue): Survey {
-  const found: Survey = { depth: 0, lossless: false, wideKeys: false };
+  const found: Survey = { depth: 0, unfit: false, wideKeys: false };
   const containers: (JsonArray | JsonObject)[] = [];
   const depths: number[] = [];
   let count = 0;
   const visit = (value: JsonValue | undefined, depth: number): void => {
-    if (++count > MAX_VALUES || depth > DEFAULT_MAX_DEPTH) throw notJson("a value that is too large or contains itself");
+    if (++count > MAX_VALUES || depth > DEFAULT_MAX_DEPTH) throw notJson("a value that is too large or holds itself");
     if (typeof value === "object" && value !== null && !(value instanceof JsonFloat)) {
       containers.push(value);
       depths.push(depth);
-    } else if (inspectScalar(value)) found.lossless = true;
+    } else if (inspectScalar(value)) found.unfit = true;
   };
   visit(root, 0);
   for (let next = containers.pop(); next !== undefined; next = containers.pop()) {
     const depth = (depths.pop() ?? 0) + 1;
     found.depth = Math.max(found.depth, depth);
     if (isArray(next)) {
-      inspectArray(next);
+      found.unfit ||= Reflect.get(next, "toJSON") !== undefined;
       for (const value of next) visit(value, depth);
     } else {
       if (!isPlainObject(next)) throw notJson("an object that is not plain data");
@@ -156,11 +156,6 @@ function inspectScalar(value: JsonValue | undefined): boolean {
 
 function inspectText(text: string): void {
   if (loneSurrogateAt(text) !== -1) throw notJson("text with a lone surrogate");
-}
-
-/** The package would call it. */
-function inspectArray(array: JsonArray): void {
-  if (Reflect.get(array, "toJSON") !== undefined) throw notJson("an array with a `toJSON`");
 }
 
 function notJson(what: string): UsageError {

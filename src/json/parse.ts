@@ -273,7 +273,7 @@ class Parser {
     return (this.text.codePointAt(index) ?? 0) > 0xffff;
   }
 
-  private loneSurrogate(at: number): undefined {
+  private loneSurrogate(at: number): string | undefined {
     return this.fail("a string with a lone surrogate, which UTF-8 cannot hold", at);
   }
 
@@ -294,12 +294,12 @@ class Parser {
     }
     // Up to 15 digits the sum above is exact.
     if (end - first > 15) return this.longInteger(first, end);
-    if (negative && magnitude === 0 && !this.lax) return this.fail("negative zero", this.position, "bad_json");
+    if (negative && magnitude === 0 && !this.lax) return this.fail("negative zero");
     this.position = end;
     return negative && magnitude !== 0 ? -magnitude : magnitude;
   }
 
-  private float(end: number): JsonFloat | undefined {
+  private float(end: number): JsonValue | undefined {
     if (!this.lax) return this.fail("a number with a fraction or an exponent");
     const source = this.text.slice(this.position, end);
     const value = Number(source);
@@ -308,7 +308,7 @@ class Parser {
     return new JsonFloat(value, source);
   }
 
-  private longInteger(first: number, end: number): number | bigint | undefined {
+  private longInteger(first: number, end: number): JsonValue | undefined {
     if (this.lax && end - first > MAX_INTEGER_DIGITS) {
       return this.fail(`an integer of more than ${MAX_INTEGER_DIGITS} digits`, this.position, "too_large");
     }
@@ -329,7 +329,8 @@ class Parser {
     return i;
   }
 
-  private fail(what: string, at: number = this.position, code: RefusalCode = "bad_json"): undefined {
+  /** Notes what is wrong, and answers `undefined` in a type that every reader may return. */
+  private fail(what: string, at: number = this.position, code: RefusalCode = "bad_json"): string | undefined {
     this.problem ??= { what, at, code };
     return undefined;
   }
