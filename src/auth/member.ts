@@ -1,6 +1,6 @@
 /** The rules of `m.room.member` (v1-5 rule 5, v6-11 rule 4, v12 rule 5). */
 import { get } from "../json/value.js";
-import { domainOf, isServerName, isUserId } from "../ids/grammar.js";
+import { isUserId, serverOf } from "../ids/grammar.js";
 import { creatorOf } from "./power.js";
 import { outranks, reaches } from "./judge.js";
 import type { Judge } from "./judge.js";
@@ -35,8 +35,8 @@ export function checkMember(judge: Judge): AuthVerdict {
 function checkAuthorisingSignature(judge: Judge): AuthVerdict | undefined {
   const authoriser = get(judge.event.content, "join_authorised_via_users_server");
   if (!judge.rules.auth.restricted || authoriser === undefined) return undefined;
-  const server = isUserId(authoriser) ? domainOf(authoriser) : undefined;
-  if (server === undefined || !isServerName(server)) {
+  const server = isUserId(authoriser) ? serverOf(authoriser) : undefined;
+  if (server === undefined) {
     return judge.reject("member.authorising-signature", "`join_authorised_via_users_server` is no user id");
   }
   const signed = judge.facts.signedBy(server);

@@ -8,7 +8,7 @@
  */
 import { decodeBase64 } from "../crypto/base64.js";
 import { verify } from "../crypto/ed25519.js";
-import { domainOf, isServerName, isUserId } from "../ids/grammar.js";
+import { isUserId, serverOf } from "../ids/grammar.js";
 import { get, isObject } from "../json/value.js";
 import type { JsonObject } from "../json/value.js";
 import type { RoomVersionRules } from "../rules/model.js";
@@ -77,15 +77,15 @@ export function requiredSigners(
   const signers: { server: string | undefined; why: string }[] = [];
   // Any server may have sent a third-party invite on behalf of the inviter. Only invites are exempt:
   // exempting every member event that carries the key would let anyone forge joins.
-  if (!isThirdPartyInvite(event)) signers.push({ server: serverNameOf(event.sender), why: "sender" });
+  if (!isThirdPartyInvite(event)) signers.push({ server: serverOf(event.sender), why: "sender" });
   if (rules.signing.eventIdServer) {
-    const server = serverNameOf(event.eventId);
+    const server = serverOf(event.eventId);
     if (!signers.some((signer) => signer.server === server)) signers.push({ server, why: "event_id" });
   }
   if (rules.signing.authorisingServer && event.type === "m.room.member") {
     const authoriser = get(event.content, "join_authorised_via_users_server");
     if (authoriser !== undefined) {
-      const server = isUserId(authoriser) ? serverNameOf(authoriser) : undefined;
+      const server = isUserId(authoriser) ? serverOf(authoriser) : undefined;
       if (server === undefined || !signers.some((signer) => signer.server === server)) {
         signers.push({ server, why: "join_authorised_via_users_server" });
       }
@@ -100,11 +100,6 @@ function isThirdPartyInvite(event: Signable): boolean {
     get(event.content, "membership") === "invite" &&
     get(event.content, "third_party_invite") !== undefined
   );
-}
-
-function serverNameOf(id: string): string | undefined {
-  const domain = domainOf(id);
-  return domain !== undefined && isServerName(domain) ? domain : undefined;
 }
 
 /** The checks that decide about an event, given what keys the host knows. */
