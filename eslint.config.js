@@ -56,6 +56,8 @@ export default defineConfig(
       // JSON's grammar is about control characters.
       "no-control-regex": "off",
       "@typescript-eslint/no-unnecessary-condition": ["error", { allowConstantLoopConditions: "only-allowed-literals" }],
+      // Code points are exactly what spreading a string is for.
+      "@typescript-eslint/no-misused-spread": "off",
       "@typescript-eslint/unified-signatures": "off",
     },
   },
@@ -95,8 +97,6 @@ export default defineConfig(
       // A test may say that something is there: it fails loudly if not.
       "@typescript-eslint/no-non-null-assertion": "off",
       "@typescript-eslint/no-unnecessary-type-parameters": "off",
-      // Code points are exactly what spreading a string is for.
-      "@typescript-eslint/no-misused-spread": "off",
       complexity: "off",
     },
   },
