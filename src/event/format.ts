@@ -134,7 +134,7 @@ function assemble(rules: RoomVersionRules, json: JsonObject, options: ParseOptio
   const eventId = (options.eventId ?? eventIdOf(rules, json)) as EventId;
   const oversized = checkFields(rules, json, eventId);
   if (oversized?.drop === true) return oversized.refused;
-  const identifiers = oversized === undefined ? checkIdentifiers(rules, json) : undefined;
+  const identifiers = checkIdentifiers(rules, json);
   if (identifiers !== undefined) return identifiers;
   return ok(
     Object.freeze({
@@ -207,14 +207,19 @@ function checkFields(rules: RoomVersionRules, event: JsonObject, eventId: EventI
 }
 
 function checkIdentifiers(rules: RoomVersionRules, event: JsonObject): Refused | undefined {
-  const sender = parseUserId(event["sender"] as string, "historical");
-  if (!sender.ok) return sender;
-  const roomId = get(event, "room_id");
-  if (isString(roomId) && !(rules.format.roomIds === "create-hash" && get(event, "type") === "m.room.create")) {
-    const room = parseRoomId(roomId, rules.format.roomIds);
-    if (!room.ok) return room;
-  }
-  if (rules.format.eventIds !== "in-pdu") return undefined;
-  const id = parseEventId(event["event_id"] as string, "in-pdu");
-  return id.ok ? undefined : id;
+  const { eventIds, roomIds } = rules.format;
+  const impliedByHash = roomIds === "create-hash" && get(event, "type") === "m.room.create";
+  return (
+    checkIdentifier(event, "sender", (id) => parseUserId(id, "historical")) ??
+    (impliedByHash ? undefined : checkIdentifier(event, "room_id", (id) => parseRoomId(id, roomIds))) ??
+    (eventIds === "in-pdu" ? checkIdentifier(event, "event_id", (id) => parseEventId(id, "in-pdu")) : undefined)
+  );
+}
+
+/** What {@link checkFields} let pass though it is too long is not parsed: the parsers know no such leniency. */
+function checkIdentifier(event: JsonObject, key: string, parse: (id: string) => Result<unknown>): Refused | undefined {
+  const id = event[key] as string;
+  if (utf8Length(id) > MAX_FIELD_LENGTH) return undefined;
+  const parsed = parse(id);
+  return parsed.ok ? undefined : parsed;
 }
