@@ -23,6 +23,7 @@ import { encodeCanonical } from "../json/canonical.js";
 import { parseLax, parseStrict } from "../json/parse.js";
 import { get, isArray, isObject } from "../json/value.js";
 import type { JsonObject, JsonValue } from "../json/value.js";
+import type { RoomVersionRules } from "../rules/model.js";
 import { omit } from "../event/hashes.js";
 import { roomVersions } from "../versions/index.js";
 import type { RoomVersionRegistry } from "../versions/registry.js";
@@ -66,8 +67,8 @@ function operationOf(request: JsonObject): Operation {
 }
 
 const operations: Readonly<Record<string, Operation>> = {
-  canonical: (request) => {
-    const strict = isStrict(request);
+  canonical: (request, registry) => {
+    const strict = isStrict(request, registry);
     const raw = get(request, "raw");
     if (raw !== undefined) return encodeCanonical(unwrap(strict ? parseStrict(text(request, "raw")) : parseLax(text(request, "raw"))));
     const value = get(request, "value");
@@ -96,7 +97,7 @@ const operations: Readonly<Record<string, Operation>> = {
   auth_types: (request, registry) => api(request, registry).authTypes(object(request, "event")).map((pair) => [...pair]),
   auth: (request, registry) => authorize(request, api(request, registry)),
   resolve: (request, registry) => resolve(request, api(request, registry)),
-  identifier: (request) => identifier(request),
+  identifier: (request, registry) => identifier(request, registry),
 };
 
 function api(request: JsonObject, registry: RoomVersionRegistry): RoomVersionApi {
@@ -106,10 +107,8 @@ function api(request: JsonObject, registry: RoomVersionRegistry): RoomVersionApi
 }
 
 /** Without a room version the strict rules hold; versions 1 to 5 are lax. */
-function isStrict(request: JsonObject): boolean {
-  const id = get(request, "room_version");
-  if (id === undefined) return true;
-  return version(text(request, "room_version")).rules.format.numbers === "strict";
+function isStrict(request: JsonObject, registry: RoomVersionRegistry): boolean {
+  return get(request, "room_version") === undefined || api(request, registry).rules.format.numbers === "strict";
 }
 
 function unwrap<T>(result: Result<T>): T {
@@ -231,14 +230,19 @@ function plain(value: object): unknown {
   return JSON.parse(JSON.stringify(value));
 }
 
-function identifier(request: JsonObject): JsonValue {
+function identifier(request: JsonObject, registry: RoomVersionRegistry): JsonValue {
   const value = text(request, "value");
-  const parsed = parseIdentifier(request, text(request, "kind"), value);
+  const rules = get(request, "room_version") === undefined ? undefined : api(request, registry).rules;
+  const parsed = parseIdentifier(request, text(request, "kind"), value, rules);
   return parsed.ok ? { valid: true, ...parsed.value } : { valid: false, reason: parsed.error.reason };
 }
 
-function parseIdentifier(request: JsonObject, kind: string, value: string): Result<JsonObject> {
-  const rules = get(request, "room_version") === undefined ? undefined : version(text(request, "room_version")).rules;
+function parseIdentifier(
+  request: JsonObject,
+  kind: string,
+  value: string,
+  rules: RoomVersionRules | undefined,
+): Result<JsonObject> {
   switch (kind) {
     case "user":
       return parts(parseUserId(value, get(request, "strict") === true ? "strict" : "historical"));
