@@ -118,7 +118,10 @@ function apiOf(roomVersion: RoomVersion): RoomVersionApi {
 }
 
 /** The value as JSON that this room version allows, without the `event_id` that is no part of it. */
-function federationForm(rules: RoomVersionRules, pdu: unknown): { readonly json: JsonObject; readonly eventId: string | undefined } {
+function federationForm(
+  rules: RoomVersionRules,
+  pdu: unknown,
+): { readonly json: JsonObject; readonly eventId: string | undefined } {
   const checked = rules.format.numbers === "strict" ? checkStrict(pdu) : checkLax(pdu);
   if (!checked.ok) throw new UsageError(`this is no event of room version ${rules.id}: ${checked.error.reason}`);
   if (!isObject(checked.value)) throw new UsageError("an event is a JSON object");
@@ -154,7 +157,7 @@ function stateOfEvents(events: readonly RoomEvent[]): StateLookup {
   for (const event of events) {
     if (event.stateKey === undefined) continue;
     let ofType = byType.get(event.type);
-    if (ofType === undefined) byType.set(event.type, (ofType = new Map()));
+    if (ofType === undefined) byType.set(event.type, (ofType = new Map<string, RoomEvent>()));
     ofType.set(event.stateKey, event);
   }
   return (type, stateKey) => byType.get(type)?.get(stateKey);
@@ -175,5 +178,7 @@ function resolve(roomVersion: RoomVersion, input: ResolveInput): ResolveOutput {
   const resolved = roomVersion.resolve(index, states, { trace: input.trace === true });
   if (resolved.verdict !== "resolved") return resolved;
   const state = index.idsOf(resolved.state).sort(compareCodePoints);
-  return resolved.trace === undefined ? { verdict: "resolved", state } : { verdict: "resolved", state, trace: resolved.trace };
+  return resolved.trace === undefined
+    ? { verdict: "resolved", state }
+    : { verdict: "resolved", state, trace: resolved.trace };
 }

@@ -26,7 +26,20 @@ export interface KnownEvent {
 export type EventLookup = (eventId: string) => KnownEvent | undefined;
 
 /** Every version that the spec defines; what `content.room_version` of a create event may name. */
-const recognisedVersions: ReadonlySet<string> = new Set(["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12"]);
+const recognisedVersions: ReadonlySet<string> = new Set([
+  "1",
+  "2",
+  "3",
+  "4",
+  "5",
+  "6",
+  "7",
+  "8",
+  "9",
+  "10",
+  "11",
+  "12",
+]);
 
 /**
  * The rules that need no room state: create events, the room id of room version 12, and what an event
@@ -54,9 +67,11 @@ export function checkStateIndependent(rules: RoomVersionRules, event: RoomEvent,
 
 /** Rule 1 goes by type alone: any create event with previous events is rejected, whatever its state key (AU19). */
 function checkCreate(rules: RoomVersionRules, event: RoomEvent): AuthVerdict {
-  if (event.prevEvents.length > 0) return reject(rules, event, "create.prev-events", "a create event has no `prev_events`");
+  if (event.prevEvents.length > 0)
+    return reject(rules, event, "create.prev-events", "a create event has no `prev_events`");
   if (rules.format.roomIds === "create-hash") {
-    if (event.hasRoomId) return reject(rules, event, "create.room-id", "a create event has no `room_id` in this version");
+    if (event.hasRoomId)
+      return reject(rules, event, "create.room-id", "a create event has no `room_id` in this version");
   } else if (domainOf(event.roomId) !== domainOf(event.sender)) {
     return reject(rules, event, "create.room-id", "the room id is not of the sender's server");
   }

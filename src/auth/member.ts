@@ -28,7 +28,10 @@ export function checkMember(judge: Judge): AuthVerdict {
     case "knock":
       if (judge.rules.auth.knock) return checkKnock(judge, target);
   }
-  return judge.reject("member.unknown", `membership ${JSON.stringify(membership.slice(0, 64))} is unknown in this room version`);
+  return judge.reject(
+    "member.unknown",
+    `membership ${JSON.stringify(membership.slice(0, 64))} is unknown in this room version`,
+  );
 }
 
 /** v8-11 rule 4.2, v12 rule 5.2: on any membership event that carries the key, not on joins alone (AU15). */
@@ -62,9 +65,11 @@ function checkJoin(judge: Judge, target: string): AuthVerdict {
   } else if (joinRule === "public") {
     return judge.allow("member.join.public");
   }
-  return judge.reject("member.join.otherwise", `the join rule ${JSON.stringify(joinRule ?? null)} does not let ${target} in`, [
-    judge.state("m.room.join_rules", ""),
-  ]);
+  return judge.reject(
+    "member.join.otherwise",
+    `the join rule ${JSON.stringify(joinRule ?? null)} does not let ${target} in`,
+    [judge.state("m.room.join_rules", "")],
+  );
 }
 
 function isRestricted(judge: Judge, joinRule: string | undefined): boolean {
@@ -105,12 +110,17 @@ function checkLeave(judge: Judge, target: string): AuthVerdict {
     if (mayLeave) return judge.allow("member.leave.self");
     return judge.reject("member.leave.self", `the membership of ${target} is ${own}`, [judge.member(target)]);
   }
-  if (own !== "join") return judge.reject("member.leave.sender", `${event.sender} is not joined`, [judge.member(event.sender)]);
+  if (own !== "join")
+    return judge.reject("member.leave.sender", `${event.sender} is not joined`, [judge.member(event.sender)]);
   const level = judge.level(event.sender);
   if (judge.membership(target) === "ban" && !reaches(level, judge.scalar("ban"))) {
-    return judge.reject("member.leave.unban", `${event.sender} may not unban`, [judge.member(target), judge.powerLevels]);
+    return judge.reject("member.leave.unban", `${event.sender} may not unban`, [
+      judge.member(target),
+      judge.powerLevels,
+    ]);
   }
-  if (reaches(level, judge.scalar("kick")) && outranks(level, judge.level(target))) return judge.allow("member.leave.kick");
+  if (reaches(level, judge.scalar("kick")) && outranks(level, judge.level(target)))
+    return judge.allow("member.leave.kick");
   return judge.reject("member.leave.otherwise", `${event.sender} may not remove ${target}`, [judge.powerLevels]);
 }
 
@@ -120,7 +130,8 @@ function checkBan(judge: Judge, target: string): AuthVerdict {
     return judge.reject("member.ban.sender", `${event.sender} is not joined`, [judge.member(event.sender)]);
   }
   const level = judge.level(event.sender);
-  if (reaches(level, judge.scalar("ban")) && outranks(level, judge.level(target))) return judge.allow("member.ban.level");
+  if (reaches(level, judge.scalar("ban")) && outranks(level, judge.level(target)))
+    return judge.allow("member.ban.level");
   return judge.reject("member.ban.otherwise", `${event.sender} may not ban ${target}`, [judge.powerLevels]);
 }
 
@@ -135,7 +146,9 @@ function checkKnock(judge: Judge, target: string): AuthVerdict {
   if (event.sender !== target) return judge.reject("member.knock.sender", "nobody can knock for somebody else");
   const membership = judge.membership(event.sender);
   if (membership === "ban" || membership === "invite" || membership === "join") {
-    return judge.reject("member.knock.otherwise", `the membership of ${target} is ${membership}`, [judge.member(target)]);
+    return judge.reject("member.knock.otherwise", `the membership of ${target} is ${membership}`, [
+      judge.member(target),
+    ]);
   }
   return judge.allow("member.knock.membership");
 }

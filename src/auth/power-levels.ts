@@ -111,14 +111,18 @@ function checkChange(
   const { event, rules } = judge;
   const oldLevel = old === undefined ? undefined : readLevel(rules.auth.powerLevelValues, old);
   const nextLevel = next === undefined ? undefined : readLevel(rules.auth.powerLevelValues, next);
-  if (old !== undefined && oldLevel === undefined) return judge.reject(rule.current, `${what}: ${key} has no readable level`);
-  if (next !== undefined && nextLevel === undefined) return judge.reject(rule.next, `${what}: ${key} has no readable level`);
+  if (old !== undefined && oldLevel === undefined)
+    return judge.reject(rule.current, `${what}: ${key} has no readable level`);
+  if (next !== undefined && nextLevel === undefined)
+    return judge.reject(rule.next, `${what}: ${key} has no readable level`);
   if (oldLevel === nextLevel) return undefined;
   const own = judge.level(event.sender);
   if (own === undefined) return judge.reject(rule.current, "the sender's own level is unreadable", [judge.powerLevels]);
   const others = what === "users" && key !== event.sender;
   if (oldLevel !== undefined && exceeds(oldLevel, own, others)) {
-    return judge.reject(rule.current, `${what}: ${key} is at ${String(oldLevel)}, the sender at ${String(own)}`, [judge.powerLevels]);
+    return judge.reject(rule.current, `${what}: ${key} is at ${String(oldLevel)}, the sender at ${String(own)}`, [
+      judge.powerLevels,
+    ]);
   }
   if (nextLevel !== undefined && nextLevel > own) {
     return judge.reject(rule.next, `${what}: ${key} would be at ${String(nextLevel)}, the sender is at ${String(own)}`);

@@ -101,7 +101,7 @@ export function scalarLevel(
   return value === undefined ? scalarDefaults[key] : readLevel(rules.auth.powerLevelValues, value);
 }
 
-/** The level that sending this type takes: `events`, else `state_default` or `events_default`, also without an event. */
+/** The level that sending this type takes: `events`, else `state_default` or `events_default` (AU9). */
 export function requiredLevel(
   rules: RoomVersionRules,
   powerLevels: RoomEvent | undefined,

@@ -1,4 +1,7 @@
-/** Invites that redeem an `m.room.third_party_invite` (v1-5 rule 5.3.1, v6-7 rule 4.3.1, v8-11 rule 4.4.1, v12 rule 5.4.1). */
+/**
+ * Invites that redeem an `m.room.third_party_invite`: v1-5 rule 5.3.1, v6-7 rule 4.3.1, v8-11 rule 4.4.1,
+ * v12 rule 5.4.1.
+ */
 import { decodeBase64 } from "../crypto/base64.js";
 import type { RoomEvent } from "../event/pdu.js";
 import { signedBytes } from "../event/sign.js";
@@ -24,7 +27,8 @@ export function checkThirdPartyInvite(judge: Judge, target: string): AuthVerdict
   }
   const invite = get(event.content, "third_party_invite");
   const signed = isObject(invite) ? get(invite, "signed") : undefined;
-  if (!isObject(signed)) return judge.reject("member.invite.third-party.signed", "`third_party_invite` has no `signed`");
+  if (!isObject(signed))
+    return judge.reject("member.invite.third-party.signed", "`third_party_invite` has no `signed`");
   const token = get(signed, "token");
   const mxid = get(signed, "mxid");
   if (typeof token !== "string" || typeof mxid !== "string") {
@@ -32,7 +36,8 @@ export function checkThirdPartyInvite(judge: Judge, target: string): AuthVerdict
   }
   if (mxid !== target) return judge.reject("member.invite.third-party.mxid", "`mxid` is not the `state_key`");
   const offer = judge.state("m.room.third_party_invite", token);
-  if (offer === undefined) return judge.reject("member.invite.third-party.event", "no third-party invite has this token");
+  if (offer === undefined)
+    return judge.reject("member.invite.third-party.event", "no third-party invite has this token");
   if (offer.sender !== event.sender) {
     return judge.reject("member.invite.third-party.sender", `the invite was made by ${offer.sender}`, [offer]);
   }
@@ -48,7 +53,9 @@ function checkSigned(judge: Judge, signed: JsonObject, offer: RoomEvent): AuthVe
     if (verified === undefined) unsettled.push({ fact: "signature", key, message, signature });
   }
   if (unsettled.length > 0) return { verdict: "needs", events: [], facts: unsettled };
-  return judge.reject("member.invite.third-party.otherwise", "no signature matches a public key of the invite", [offer]);
+  return judge.reject("member.invite.third-party.otherwise", "no signature matches a public key of the invite", [
+    offer,
+  ]);
 }
 
 function candidates(signed: JsonObject, offer: RoomEvent): readonly { signature: Uint8Array; key: Uint8Array }[] {

@@ -82,7 +82,9 @@ export class EventGraph {
 
   /** Events with a parent that is not here: where backfill has to start. Sorted ids. */
   backwardExtremities(): readonly string[] {
-    const incomplete = this.#nodes.filter(({ parents }) => parents.some((parent) => this.#nodes[parent]?.event === undefined));
+    const incomplete = this.#nodes.filter(({ parents }) =>
+      parents.some((parent) => this.#nodes[parent]?.event === undefined),
+    );
     return incomplete.map(({ id }) => id).sort(compareCodePoints);
   }
 

@@ -49,9 +49,9 @@ export class RoomIndex {
     event.authEvents.forEach((id, slot) => {
       parents[slot] = this.#intern(id);
     });
-    // Whoever cited this event before may now have parents with larger numbers than its own.
-    if (known !== undefined && parents.some((parent) => parent > known)) this.#parentsFirst = false;
-    const number = known ?? this.#intern(event.eventId);
+    const number = this.#intern(event.eventId);
+    // An event that was cited before it came may have parents with larger numbers, and hostile ids cite themselves.
+    if (parents.some((parent) => parent >= number)) this.#parentsFirst = false;
     this.#events[number] = event;
     this.#edges[number] = parents;
     this.#keyOf[number] = event.stateKey === undefined ? ABSENT : this.#internKey(event.type, event.stateKey);
@@ -74,7 +74,7 @@ export class RoomIndex {
 
   #internKey(type: string, stateKey: string): number {
     let ofType = this.#keyNumbers.get(type);
-    if (ofType === undefined) this.#keyNumbers.set(type, (ofType = new Map()));
+    if (ofType === undefined) this.#keyNumbers.set(type, (ofType = new Map<string, number>()));
     let number = ofType.get(stateKey);
     if (number === undefined) {
       number = this.#keys.length;
@@ -91,7 +91,8 @@ export class RoomIndex {
 
   idOf(number: number): string {
     const id = this.#ids[number];
-    if (id === undefined) throw new UsageError("this number is not of this index: numbers of different indexes do not mix");
+    if (id === undefined)
+      throw new UsageError("this number is not of this index: numbers of different indexes do not mix");
     return id;
   }
 

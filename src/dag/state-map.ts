@@ -68,13 +68,19 @@ export class StateMap {
     if (this.#root !== undefined) visitNode(this.#root, this.#shift, 0, visit);
   }
 
+  /** Some event of this state, the one at the smallest key; {@link ABSENT} when it is empty. */
+  any(): number {
+    return this.#root === undefined ? ABSENT : firstIn(this.#root);
+  }
+
   /** Calls `visit` for every key at which the two states hold different events; shared parts are skipped. */
   diff(other: StateMap, visit: (key: number, mine: number, theirs: number) => void): void {
     let mine = this.#root;
     let theirs = other.#root;
     let shift = this.#shift;
     for (; shift < other.#shift; shift += BITS) mine = mine === undefined ? undefined : [mine];
-    for (let narrow = other.#shift; narrow < shift; narrow += BITS) theirs = theirs === undefined ? undefined : [theirs];
+    for (let narrow = other.#shift; narrow < shift; narrow += BITS)
+      theirs = theirs === undefined ? undefined : [theirs];
     diffNodes(mine, theirs, shift, 0, visit);
   }
 
@@ -101,6 +107,16 @@ function withEntry(node: Node | undefined, shift: number, key: number, event: nu
   const slot = (key >>> shift) & MASK;
   branch[slot] = withEntry(branch[slot], shift - BITS, key, event);
   return branch;
+}
+
+/** Removed keys leave empty leaves behind, so the leftmost path may hold nothing. */
+function firstIn(node: Node): number {
+  if (isLeaf(node)) return node.find((event) => event !== ABSENT) ?? ABSENT;
+  for (const child of node) {
+    const found = child === undefined ? ABSENT : firstIn(child);
+    if (found !== ABSENT) return found;
+  }
+  return ABSENT;
 }
 
 function visitNode(node: Node, shift: number, base: number, visit: (event: number, key: number) => void): void {

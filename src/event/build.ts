@@ -1,5 +1,6 @@
 /** Making events: references, depth, hash and signature around what a user wants to send. */
 import { encodeUnpadded } from "../crypto/base64.js";
+import { checkLax, checkStrict } from "../json/check.js";
 import { setOwn } from "../json/value.js";
 import type { JsonObject, JsonValue } from "../json/value.js";
 import type { RoomVersionRules } from "../rules/model.js";
@@ -34,7 +35,7 @@ export function depthAfter(prevEvents: readonly { readonly depth: number }[]): n
 
 /**
  * The event that follows `prevEvents` and is authorised by `authEvents`, hashed and signed.
- * A refusal means that the draft itself breaks the format (too large, say).
+ * A refusal means that the draft itself breaks the format (too large, say, or a number that peers drop).
  * @throws UsageError when the draft lacks what its room version needs.
  */
 export function buildEvent(
@@ -43,7 +44,10 @@ export function buildEvent(
   graph: { readonly prevEvents: readonly Pdu[]; readonly authEvents: readonly Pdu[] },
   key: SigningKey,
 ): Result<Pdu> {
-  return readPdu(rules, signEvent(rules, unsignedEvent(rules, draft, graph), key));
+  // The content is the caller's: what peers would drop must not be signed.
+  const event = unsignedEvent(rules, draft, graph);
+  const checked = rules.format.numbers === "strict" ? checkStrict(event) : checkLax(event);
+  return checked.ok ? readPdu(rules, signEvent(rules, event, key)) : checked;
 }
 
 function unsignedEvent(
@@ -63,7 +67,8 @@ function unsignedEvent(
   if (draft.stateKey !== undefined) event["state_key"] = draft.stateKey;
   if (draft.redacts !== undefined && rules.format.redacts === "top-level") event["redacts"] = draft.redacts;
   if (rules.format.eventIds === "in-pdu") {
-    if (draft.eventId === undefined) throw new UsageError("room versions 1 and 2 do not compute event ids: give `eventId`");
+    if (draft.eventId === undefined)
+      throw new UsageError("room versions 1 and 2 do not compute event ids: give `eventId`");
     event["event_id"] = draft.eventId;
   }
   const implied = rules.format.roomIds === "create-hash" && draft.type === "m.room.create";

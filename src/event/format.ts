@@ -119,7 +119,9 @@ function checkSize(event: JsonObject): Refused | undefined {
   // A UTF-16 unit takes at most three bytes, so most events need no second pass.
   if (text.length * 3 <= MAX_PDU_BYTES) return undefined;
   const bytes = utf8Length(text);
-  return bytes <= MAX_PDU_BYTES ? undefined : tooLarge(`the PDU takes ${String(bytes)} bytes of at most ${String(MAX_PDU_BYTES)}`);
+  return bytes <= MAX_PDU_BYTES
+    ? undefined
+    : tooLarge(`the PDU takes ${String(bytes)} bytes of at most ${String(MAX_PDU_BYTES)}`);
 }
 
 function assemble(rules: RoomVersionRules, json: JsonObject, options: ParseOptions): Result<Pdu> {
@@ -177,7 +179,8 @@ function readReferences(rules: RoomVersionRules, event: JsonObject, key: string)
   for (const entry of list) {
     const id = rules.format.references === "pairs" ? idOfPair(entry) : entry;
     if (!isString(id)) return bad(`\`${key}\` holds an entry that is no event reference of this room version`);
-    if (!parseEventId(id, "any").ok) return bad(`\`${key}\` holds ${JSON.stringify(id.slice(0, 300))}, which is no event id`);
+    if (!parseEventId(id, "any").ok)
+      return bad(`\`${key}\` holds ${JSON.stringify(id.slice(0, 300))}, which is no event id`);
     ids.push(id as EventId);
   }
   return ok(ids);

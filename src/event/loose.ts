@@ -20,7 +20,10 @@ export interface LooseEvent extends RoomEvent {
  * The federation form and the id of an event that may carry an `event_id` of its own. From room
  * version 3 on a given id is honoured and is no part of the event.
  */
-export function separateId(rules: RoomVersionRules, event: JsonObject): { readonly json: JsonObject; readonly eventId: string | undefined } {
+export function separateId(
+  rules: RoomVersionRules,
+  event: JsonObject,
+): { readonly json: JsonObject; readonly eventId: string | undefined } {
   const given = get(event, "event_id");
   const eventId = typeof given === "string" ? given : undefined;
   if (rules.format.eventIds === "in-pdu") return { json: event, eventId };

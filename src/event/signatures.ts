@@ -150,7 +150,10 @@ function planServer(
   }
   if (checks.length > 0) return checks;
   if (unknown.length > 0) return { status: "needs-key", keyIds: unknown };
-  return { status: "refused", reason: expired > 0 ? "signed only by keys not valid at that time" : "no Ed25519 signature" };
+  return {
+    status: "refused",
+    reason: expired > 0 ? "signed only by keys not valid at that time" : "no Ed25519 signature",
+  };
 }
 
 /** v5 and later: a key counts only for events up to its validity, at most seven days after it was fetched. */
@@ -173,7 +176,8 @@ export function settleSignatures(plan: SignaturePlan, outcomes: readonly boolean
   }
   const servers = new Map<string, SignerVerdict>(plan.settled);
   plan.checks.forEach(({ server, keyId }, index) => {
-    if (outcomes[index] !== true) servers.set(server, { status: "refused", reason: `the signature by ${keyId} does not verify` });
+    if (outcomes[index] !== true)
+      servers.set(server, { status: "refused", reason: `the signature by ${keyId} does not verify` });
     else if (!servers.has(server)) servers.set(server, { status: "verified" });
   });
   const statuses = [...servers.values()].map((verdict) => verdict.status);

@@ -13,6 +13,7 @@ export interface StrippedStateEvent {
 
 /** @throws UsageError for an event without `state_key`. */
 export function stripState(event: RoomEvent): StrippedStateEvent {
-  if (event.stateKey === undefined) throw new UsageError("only a state event has a stripped form: pass one with a state key");
+  if (event.stateKey === undefined)
+    throw new UsageError("only a state event has a stripped form: pass one with a state key");
   return { content: event.content, sender: event.sender, state_key: event.stateKey, type: event.type };
 }

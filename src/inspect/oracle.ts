@@ -70,7 +70,8 @@ const operations: Readonly<Record<string, Operation>> = {
   canonical: (request, registry) => {
     const strict = isStrict(request, registry);
     const raw = get(request, "raw");
-    if (raw !== undefined) return encodeCanonical(unwrap(strict ? parseStrict(text(request, "raw")) : parseLax(text(request, "raw"))));
+    if (raw !== undefined)
+      return encodeCanonical(unwrap(strict ? parseStrict(text(request, "raw")) : parseLax(text(request, "raw"))));
     const value = get(request, "value");
     if (value === undefined) throw new Refused("bad_request", "`canonical` takes `value` or `raw`");
     return encodeCanonical(unwrap(strict ? checkStrict(value) : checkLax(value)));
@@ -86,7 +87,11 @@ const operations: Readonly<Record<string, Operation>> = {
   sign: (request, registry) => {
     const seed = decodeBase64(text(request, "seed"));
     if (seed?.length !== 32) throw new Refused("bad_request", "`seed` must be 32 bytes in base64");
-    return api(request, registry).sign(object(request, "event"), { server: text(request, "server"), keyId: text(request, "key_id"), seed });
+    return api(request, registry).sign(object(request, "event"), {
+      server: text(request, "server"),
+      keyId: text(request, "key_id"),
+      seed,
+    });
   },
   verify: (request, registry) => {
     const report = api(request, registry).verify(object(request, "event"), readKeys(object(request, "keys")));
@@ -94,7 +99,10 @@ const operations: Readonly<Record<string, Operation>> = {
     return { signatures: report.status === "verified", content_hash: report.contentHash, servers };
   },
   validate: (request, registry) => validate(request, api(request, registry)),
-  auth_types: (request, registry) => api(request, registry).authTypes(object(request, "event")).map((pair) => [...pair]),
+  auth_types: (request, registry) =>
+    api(request, registry)
+      .authTypes(object(request, "event"))
+      .map((pair) => [...pair]),
   auth: (request, registry) => authorize(request, api(request, registry)),
   resolve: (request, registry) => resolve(request, api(request, registry)),
   identifier: (request, registry) => identifier(request, registry),
@@ -211,9 +219,16 @@ function authorize(request: JsonObject, room: RoomVersionApi): JsonValue {
 }
 
 function resolve(request: JsonObject, room: RoomVersionApi): JsonValue {
-  const stateSets = list(request, "state_sets").map((set, at) => ids({ [`state_sets[${String(at)}]`]: set }, `state_sets[${String(at)}]`));
+  const stateSets = list(request, "state_sets").map((set, at) =>
+    ids({ [`state_sets[${String(at)}]`]: set }, `state_sets[${String(at)}]`),
+  );
   const trace = get(request, "trace") === true;
-  const resolved = room.resolve({ stateSets, events: list(request, "events"), rejected: ids(request, "rejected"), trace });
+  const resolved = room.resolve({
+    stateSets,
+    events: list(request, "events"),
+    rejected: ids(request, "rejected"),
+    trace,
+  });
   switch (resolved.verdict) {
     case "resolved":
       if (resolved.trace === undefined) return [...resolved.state];
@@ -267,6 +282,9 @@ function parseIdentifier(
 function parts(parsed: Result<object | string>): Result<JsonObject> {
   if (!parsed.ok) return parsed;
   if (typeof parsed.value === "string") return { ok: true, value: {} };
-  const present = Object.entries(parsed.value).filter(([, part]) => typeof part === "string" || typeof part === "number");
-  return { ok: true, value: Object.fromEntries(present) as JsonObject };
+  const present: Record<string, JsonValue> = {};
+  for (const [name, part] of Object.entries(parsed.value) as [string, unknown][]) {
+    if (typeof part === "string" || typeof part === "number") present[name] = part;
+  }
+  return { ok: true, value: present };
 }

@@ -17,7 +17,10 @@ export function conflictedKeys(states: readonly StateMap[]): ConflictedKeys {
     const candidates = new Set<number>();
     for (const state of states) candidates.add(state.get(key));
     candidates.delete(ABSENT);
-    conflicted.set(key, [...candidates].sort((a, b) => a - b));
+    conflicted.set(
+      key,
+      [...candidates].sort((a, b) => a - b),
+    );
   }
   return conflicted;
 }
@@ -43,7 +46,13 @@ export function authDifference(index: RoomIndex, order: Int32Array, states: read
 }
 
 /** Hands every state's bit down the auth edges in one pass over the order, children before parents. */
-function sweep(index: RoomIndex, order: Int32Array, states: readonly StateMap[], some: Uint8Array, notAll: Uint8Array): void {
+function sweep(
+  index: RoomIndex,
+  order: Int32Array,
+  states: readonly StateMap[],
+  some: Uint8Array,
+  notAll: Uint8Array,
+): void {
   const reached = new Int32Array(index.size);
   const all = 2 ** states.length - 1;
   states.forEach((state, bit) => {

@@ -15,7 +15,11 @@ function tracedLevel(level: Level): TracedLevel {
 }
 
 /** The part of a traced check that follows from event and verdict. */
-export function tracedCheck(event: RoomEvent, phase: TracedCheck["phase"], verdict: AuthVerdict | "unchecked"): TracedCheck {
+export function tracedCheck(
+  event: RoomEvent,
+  phase: TracedCheck["phase"],
+  verdict: AuthVerdict | "unchecked",
+): TracedCheck {
   const common = {
     eventId: event.eventId,
     type: event.type,
@@ -43,7 +47,9 @@ export function outcomeOf(
   const winnerNumber = state.get(key);
   const winner = winnerNumber === ABSENT ? undefined : index.idOf(winnerNumber);
   const ids = candidates.map((number) => index.idOf(number)).sort();
-  const lost = ids.filter((id) => id !== winner).map((eventId) => ({ eventId, because: whyLost(checks.get(eventId), winner) }));
+  const lost = ids
+    .filter((id) => id !== winner)
+    .map((eventId) => ({ eventId, because: whyLost(checks.get(eventId), winner) }));
   const refused = lost.some(({ because }) => because.why === "refused");
   const merged = winner !== undefined && candidates.includes(winnerNumber);
   const kind = refused ? "rollback" : merged ? "merged" : "reset";
@@ -75,7 +81,8 @@ export class TraceV2 {
   }
 
   sets(difference: Iterable<number>, subgraph: Iterable<number>, full: Iterable<number>): void {
-    const ids = (numbers: Iterable<number>): readonly string[] => Array.from(numbers, (n) => this.#index.idOf(n)).sort();
+    const ids = (numbers: Iterable<number>): readonly string[] =>
+      Array.from(numbers, (n) => this.#index.idOf(n)).sort();
     this.#difference = ids(difference);
     this.#subgraph = ids(subgraph);
     this.#full = ids(full);

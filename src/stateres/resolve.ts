@@ -5,7 +5,6 @@ import type { RoomIndex } from "../dag/room-index.js";
 import type { StateMap } from "../dag/state-map.js";
 import { refuse } from "../errors.js";
 import type { Refusal } from "../errors.js";
-import type { RoomEvent } from "../event/pdu.js";
 import type { Missing } from "./working-state.js";
 import type { ResolutionTrace } from "./trace.js";
 
@@ -47,9 +46,9 @@ export function refuseCycle(): Resolution {
   return { verdict: "refused", refusal: refuse("cycle", "the auth events form a cycle").error };
 }
 
-/** Events of two rooms never resolve together. */
-export function refuseForeign(index: RoomIndex, numbers: Iterable<number>): Resolution | undefined {
-  let first: RoomEvent | undefined;
+/** Events of two rooms never resolve together: all must be of the room of `base`, if that holds anything. */
+export function refuseForeign(index: RoomIndex, base: StateMap, numbers: Iterable<number>): Resolution | undefined {
+  let first = index.eventOf(base.any());
   for (const number of numbers) {
     const event = index.eventOf(number);
     first ??= event;

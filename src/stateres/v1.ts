@@ -40,14 +40,18 @@ export const resolveV1: Resolver = (index, states, options = {}) => {
   const missing = newMissing();
   const groups = new Map<number, readonly Candidate[]>();
   for (const [key, numbers] of conflicted) groups.set(key, candidatesOf(index, numbers, missing));
-  const stop = neededBy(missing) ?? refuseForeign(index, [...conflicted.values()].flat());
+  const stop = neededBy(missing) ?? refuseForeign(index, settled, [...conflicted.values()].flat());
   if (stop !== undefined) return stop;
   const run: Run = { index, options, missing, checks: options.trace === true ? [] : undefined, settled };
   pass(run, groups, "power-levels", (type, stateKey) => type === "m.room.power_levels" && stateKey === "");
   pass(run, groups, "join-rules", (type) => type === "m.room.join_rules");
   pass(run, groups, "members", (type) => type === "m.room.member");
   pass(run, groups, "rest", () => true);
-  const result: Resolution = neededBy(missing) ?? { verdict: "resolved", state: run.settled, ...traced(run, settled, conflicted) };
+  const result: Resolution = neededBy(missing) ?? {
+    verdict: "resolved",
+    state: run.settled,
+    ...traced(run, settled, conflicted),
+  };
   return result;
 };
 
@@ -91,7 +95,7 @@ function pass(
   for (const [key, event] of results) run.settled = run.settled.set(key, event);
 }
 
-/** The shallowest is taken unchecked; each next one is judged with its predecessor in place, up to the first failure. */
+/** The shallowest is taken unchecked; each next one is judged with the one before in place, up to a failure. */
 function resolveAuthType(run: Run, phase: Phase, key: number, candidates: readonly Candidate[]): number {
   let current = ABSENT;
   for (const candidate of candidates) {

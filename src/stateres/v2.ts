@@ -40,7 +40,7 @@ function resolve(variant: Variant, index: RoomIndex, states: readonly StateMap[]
   const full = fullConflictedSet(variant, index, order, states, conflicted, trace);
   const missing = newMissing();
   for (const number of full) if (index.eventOf(number) === undefined) missing.events.add(index.idOf(number));
-  const stop = neededBy(missing) ?? refuseForeign(index, full);
+  const stop = neededBy(missing) ?? refuseForeign(index, base, full);
   if (stop !== undefined) return stop;
 
   const hidden = conflicted.keys();

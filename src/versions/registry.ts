@@ -21,14 +21,18 @@ export interface RoomVersionRegistry {
 export function createRegistry(versions: readonly RoomVersion[]): RoomVersionRegistry {
   const known = new Map<string, RoomVersion>();
   for (const version of versions) {
-    if (!parseRoomVersion(version.id).ok) throw new UsageError(`${JSON.stringify(version.id)} is no room version identifier`);
-    if (known.has(version.id)) throw new UsageError(`room version ${version.id} is registered already: choose another identifier`);
+    if (!parseRoomVersion(version.id).ok)
+      throw new UsageError(`${JSON.stringify(version.id)} is no room version identifier`);
+    if (known.has(version.id))
+      throw new UsageError(`room version ${version.id} is registered already: choose another identifier`);
     known.set(version.id, version);
   }
   return Object.freeze({
     get(id: string): Result<RoomVersion> {
       const version = known.get(id);
-      return version === undefined ? refuse("unknown_room_version", `room version ${JSON.stringify(id)} is not registered`) : ok(version);
+      return version === undefined
+        ? refuse("unknown_room_version", `room version ${JSON.stringify(id)} is not registered`)
+        : ok(version);
     },
     has: (id: string) => known.has(id),
     ids: () => [...known.keys()],

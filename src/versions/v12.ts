@@ -1,4 +1,4 @@
-/** Room version 12 (spec rooms/v12): the room id is the create event's hash, creators outrank everyone, resolution v2.1. */
+/** Room version 12 (spec rooms/v12): the room id is the create event's hash, creators outrank all, resolution v2.1. */
 import { deriveRules } from "../rules/define.js";
 import type { RoomVersionRules } from "../rules/model.js";
 import { numberingV12 } from "../rules/numbering.js";

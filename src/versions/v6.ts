@@ -1,4 +1,4 @@
-/** Room version 6 (spec rooms/v6): canonical JSON is enforced, aliases lose their rule, notification levels gain one. */
+/** Room version 6 (spec rooms/v6): canonical JSON is enforced, aliases lose their rule, notifications gain one. */
 import { deriveRules } from "../rules/define.js";
 import type { RoomVersionRules } from "../rules/model.js";
 import { numberingV6 } from "../rules/numbering.js";

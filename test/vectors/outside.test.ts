@@ -7,9 +7,9 @@ import { describe, expect, it } from "vitest";
 import { answerLine } from "../../src/inspect/oracle.js";
 
 /** Cases that were recorded wrongly, by event id, with the answer that the recorded server really gives. */
-const errata = JSON.parse(
-  readFileSync(new URL("../../fixtures/vectors/errata.json", import.meta.url), "utf8"),
-) as { readonly auth: Readonly<Record<string, { readonly ok: boolean; readonly rule: string }>> };
+const errata = JSON.parse(readFileSync(new URL("../../fixtures/vectors/errata.json", import.meta.url), "utf8")) as {
+  readonly auth: Readonly<Record<string, { readonly ok: boolean; readonly rule: string }>>;
+};
 
 interface Case {
   readonly op: string;
@@ -64,24 +64,28 @@ for (const file of ["plain", "auth", "resolve"]) {
     const [op = "", roomVersion = ""] = key.split(" ");
     const scope = roomVersion === "" ? "" : ` v:${roomVersion}`;
     describe(`${key.trim()} [cap:${capability(op, roomVersion)}${scope}]`, () => {
-      it.each(cases.map(([line, parsed], index) => [index, line, parsed] as const))("case %i", (_index, line, parsed) => {
-        const answer = JSON.parse(answerLine(line)) as Answer;
-        if (parsed.expect.error === true) {
-          expect(answer.error).toBeTypeOf("string");
-          return;
-        }
-        expect(answer.error).toBeUndefined();
-        const ok = comparable(op, answer.ok);
-        const erratum = op === "auth" ? errata.auth[parsed.event?.event_id ?? ""] : undefined;
-        if (erratum !== undefined) {
-          expect(erratum.ok).not.toBe(parsed.expect.ok);
-          expect(answer.ok).toMatchObject({ allowed: erratum.ok, rule: erratum.rule });
-          return;
-        }
-        if (op === "sign") expect(ok).toMatchObject(parsed.expect.ok as object);
-        else if (op === "resolve") expect([...(ok as string[])].sort()).toEqual([...(parsed.expect.ok as string[])].sort());
-        else expect(ok).toEqual(parsed.expect.ok);
-      });
+      it.each(cases.map(([line, parsed], index) => [index, line, parsed] as const))(
+        "case %i",
+        (_index, line, parsed) => {
+          const answer = JSON.parse(answerLine(line)) as Answer;
+          if (parsed.expect.error === true) {
+            expect(answer.error).toBeTypeOf("string");
+            return;
+          }
+          expect(answer.error).toBeUndefined();
+          const ok = comparable(op, answer.ok);
+          const erratum = op === "auth" ? errata.auth[parsed.event?.event_id ?? ""] : undefined;
+          if (erratum !== undefined) {
+            expect(erratum.ok).not.toBe(parsed.expect.ok);
+            expect(answer.ok).toMatchObject({ allowed: erratum.ok, rule: erratum.rule });
+            return;
+          }
+          if (op === "sign") expect(ok).toMatchObject(parsed.expect.ok as object);
+          else if (op === "resolve")
+            expect([...(ok as string[])].sort()).toEqual([...(parsed.expect.ok as string[])].sort());
+          else expect(ok).toEqual(parsed.expect.ok);
+        },
+      );
     });
   }
 }
