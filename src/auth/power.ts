@@ -40,7 +40,7 @@ export function readLevel(values: PowerLevelValues, value: JsonValue): Level | U
   if (values === "integer") return undefined;
   if (typeof value === "bigint") return narrow(value);
   if (typeof value === "string") return readString(value);
-  if (value instanceof JsonFloat && values === "integer-string-float") return narrow(BigInt(Math.trunc(value.value)));
+  if (value instanceof JsonFloat && values === "integer-string-float") return readFloat(value.value);
   return undefined;
 }
 
@@ -54,6 +54,11 @@ function readString(text: string): Level | Unreadable {
   if (digits === undefined || digits.length > MAX_DIGITS) return undefined;
   const magnitude = BigInt(digits);
   return narrow(match?.[1] === "-" ? -magnitude : magnitude);
+}
+
+/** The parsers refuse floats beyond a double; a host's own events may still hold one. */
+function readFloat(value: number): Level | Unreadable {
+  return Number.isFinite(value) ? narrow(BigInt(Math.trunc(value))) : undefined;
 }
 
 function narrow(value: bigint): Level {
