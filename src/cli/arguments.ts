@@ -1,0 +1,85 @@
+/** The command line as data. */
+import { parseArgs } from "node:util";
+import type { CheckArguments } from "./check.js";
+import { Failure } from "./failure.js";
+
+export type Command =
+  | { readonly command: "help" }
+  | { readonly command: "version" }
+  | { readonly command: "oracle" }
+  | { readonly command: "bench"; readonly file: string; readonly iterations: number }
+  | { readonly command: "check"; readonly options: CheckArguments };
+
+const flags = {
+  help: { type: "boolean", short: "h" },
+  version: { type: "boolean" },
+  "room-version": { type: "string" },
+  room: { type: "string" },
+  keys: { type: "string" },
+  explain: { type: "string" },
+  json: { type: "boolean" },
+  trace: { type: "boolean" },
+  summary: { type: "boolean" },
+  "no-color": { type: "boolean" },
+  iters: { type: "string" },
+} as const;
+
+type Flag = keyof typeof flags;
+
+const allowed: Readonly<Record<"check" | "oracle" | "bench", readonly Flag[]>> = {
+  check: ["room-version", "room", "keys", "explain", "json", "trace", "summary", "no-color"],
+  oracle: [],
+  bench: ["iters"],
+};
+
+/** @throws Failure with a sentence when the arguments make no sense. */
+export function parseArguments(args: readonly string[], colour: boolean): Command {
+  const { values, positionals } = parse(args);
+  const [name, ...rest] = positionals;
+  if (values.help === true || name === "help") return { command: "help" };
+  if (values.version === true) return { command: "version" };
+  if (name !== "check" && name !== "oracle" && name !== "bench") {
+    const problem = name === undefined ? "no command is given" : `there is no command ${name}`;
+    throw new Failure(`${problem}: it is check, oracle or bench`);
+  }
+  const stray = (Object.keys(values) as Flag[]).find((flag) => !allowed[name].includes(flag));
+  if (stray !== undefined) throw new Failure(`${name} takes no --${stray}`);
+  if (name === "oracle") {
+    if (rest.length > 0) throw new Failure("oracle takes no arguments: requests come on standard input");
+    return { command: "oracle" };
+  }
+  if (name === "bench") return benchOf(rest, values.iters);
+  if (rest.length === 0) throw new Failure("check takes at least one file");
+  return {
+    command: "check",
+    options: {
+      paths: rest,
+      roomVersion: values["room-version"],
+      roomId: values.room,
+      keys: values.keys,
+      explain: values.explain,
+      json: values.json === true,
+      trace: values.trace === true,
+      summary: values.summary === true,
+      colour: colour && values["no-color"] !== true,
+    },
+  };
+}
+
+function parse(args: readonly string[]): ReturnType<typeof parseFlags> {
+  try {
+    return parseFlags(args);
+  } catch (error) {
+    throw new Failure(error instanceof Error ? error.message : String(error));
+  }
+}
+
+// Its type is inferred from the flags, which no annotation would say as well.
+const parseFlags = (args: readonly string[]) =>
+  parseArgs({ args: [...args], options: flags, allowPositionals: true, strict: true });
+
+function benchOf([what, file, ...more]: readonly string[], iters = "20"): Command {
+  if (what !== "resolve" || file === undefined || more.length > 0) throw new Failure("bench takes: resolve FILE");
+  if (!/^[1-9][0-9]{0,6}$/.test(iters)) throw new Failure("--iters is a number from 1 to 9999999");
+  return { command: "bench", file, iterations: Number(iters) };
+}

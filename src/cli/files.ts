@@ -1,0 +1,49 @@
+/** Reading what the command line names. */
+import { readFile, readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import process from "node:process";
+import { Failure } from "./failure.js";
+
+/** A file as text, `-` for standard input. */
+export async function readText(path: string): Promise<string> {
+  const bytes = await readBytes(path);
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new Failure(`${path} is not UTF-8 text, or too long to be held as text`);
+  }
+}
+
+async function readBytes(path: string): Promise<Uint8Array> {
+  if (path !== "-") return readFile(path).catch((error: unknown) => fail(path, error));
+  const chunks: Buffer[] = [];
+  for await (const chunk of process.stdin as AsyncIterable<Buffer>) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+function fail(path: string, error: unknown): never {
+  throw new Failure(`${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+}
+
+/** The files that the arguments name; a directory stands for its `.json` and `.ndjson` files, sorted. */
+export async function expand(paths: readonly string[]): Promise<{ files: readonly string[]; directories: boolean }> {
+  const files: string[] = [];
+  let directories = false;
+  for (const path of paths) {
+    const isDirectory = path !== "-" && (await stat(path).catch((error: unknown) => fail(path, error))).isDirectory();
+    if (!isDirectory) {
+      files.push(path);
+      continue;
+    }
+    directories = true;
+    const names = (await readdir(path)).filter((name) => /\.(?:json|ndjson|jsonl)$/.test(name)).sort(byName);
+    if (names.length === 0) throw new Failure(`${path} holds no .json, .ndjson or .jsonl file`);
+    files.push(...names.map((name) => join(path, name)));
+  }
+  return { files, directories };
+}
+
+/** Numbers in names by their value, so that v2 comes before v10. */
+function byName(a: string, b: string): number {
+  return new Intl.Collator("en", { numeric: true }).compare(a, b);
+}

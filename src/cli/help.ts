@@ -1,0 +1,28 @@
+/** What `roomdag --help` prints. */
+export const help = `roomdag: what a Matrix room is, checked
+
+  roomdag check FILE…            check what you have of a room (- is standard input)
+  roomdag oracle                 answer requests, one JSON object a line, from standard input
+  roomdag bench resolve FILE     time the resolution that FILE asks for
+  roomdag --help, --version
+
+check reads arrays and lines of federation PDUs, bodies of federation answers (send_join, state, backfill,
+get_missing_events, transactions), rows of Synapse's event_json, and recordings of these. A directory stands for its
+.json, .ndjson and .jsonl files, and gets one line a file. Events whose ancestors are absent are undecided, unless
+they came as part of a state; those are judged by their auth events.
+
+  --room-version VERSION   the room version, where the file does not tell it
+  --room ID                the room, where the file holds several
+  --keys FILE              server keys: {server: {key id: base64}}, or what a key server answered
+  --explain EVENT          all that decided about one event
+  --trace                  every step of every state resolution
+  --json                   one JSON object a file
+  --summary                one line a file
+  --no-color               no colours; NO_COLOR in the environment does the same
+
+bench resolve takes --iters N (default 20) and prints one JSON line with median_ms, min_ms and max_ms.
+
+Exit status: 0 if all that could be checked agrees; 1 if not, that is, if an event is refused that the file does not
+record as rejected, or an id, hash, signature, verdict or state is not what the file says; 2 if a file or the command
+line cannot be used.
+`;

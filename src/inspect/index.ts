@@ -1,0 +1,26 @@
+/**
+ * Looking at rooms: readers of what people have, a check of all of it, explanations, and the line
+ * protocol that other implementations are compared by.
+ *
+ * @module
+ */
+export { answerLine } from "./oracle.js";
+export { readDump } from "./read.js";
+export type { ReadOptions } from "./read.js";
+export type { Dump, DumpEvent, EventRole, RecordedStanding, RecordedState, ResolveRequest } from "./dump.js";
+export { keyLookup } from "./keys.js";
+export { checkRoom } from "./room.js";
+export type { CheckOptions, EventReport, RoomReport, SignatureCounts, SignatureStatus, StateEntry } from "./room.js";
+export type { RequestComparison, StateComparison } from "./compare.js";
+export type { Disagreement } from "./disagree.js";
+export type { EventCopy, HashStatus, MalformedEvent, Received, ReceivedEvent } from "./receive.js";
+export { Replay } from "./replay.js";
+export type { EventVerdict, Fork, NeededKeys, VerdictBasis } from "./replay.js";
+export { loadRequest } from "./request.js";
+export type { LoadedRequest } from "./request.js";
+export { explainEvent, traceFork } from "./explain.js";
+export type { ConsultedKey, Explanation, Fate, NamedEvent } from "./explain.js";
+export { plainReport } from "./json.js";
+export type { JsonOptions, PlainReport } from "./json.js";
+export { formatClosing, formatExplanation, formatReport, formatSummary, formatTraces, printable } from "./format.js";
+export type { FormatOptions } from "./format.js";

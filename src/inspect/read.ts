@@ -1,0 +1,146 @@
+/**
+ * Readers of what people have of a room: arrays and lines of PDUs, bodies of federation answers,
+ * `event_json` rows of Synapse, and recordings that put several of these side by side.
+ */
+import { ok, refuse } from "../errors.js";
+import type { Refusal, Result } from "../errors.js";
+import { parseLax } from "../json/parse.js";
+import { get, isObject } from "../json/value.js";
+import type { JsonObject, JsonValue } from "../json/value.js";
+import { Collector } from "./collect.js";
+import type { Dump, DumpEvent } from "./dump.js";
+
+export interface ReadOptions {
+  /** The room version, where the file does not tell it or tells it wrong. */
+  readonly roomVersion?: string;
+  /** Which room is meant, where the file holds events of several. */
+  readonly roomId?: string;
+}
+
+/**
+ * Reads one file. The text is parsed without loss, so that the numbers of room versions 1 to 5 stay as
+ * they were signed; whether a version allows them is decided event by event.
+ *
+ * @returns the dump, or a refusal: `bad_json` when the text is neither one JSON value nor a JSON value
+ * a line, `bad_format` when it holds no federation events (with what to export instead where it is a
+ * dump of the client-server API), `wrong_room` when it holds several rooms and none was chosen,
+ * `unknown_room_version` when it names two versions.
+ */
+export function readDump(text: string, options: ReadOptions = {}): Result<Dump> {
+  const values = parseValues(text);
+  if (!values.ok) return values;
+  const collector = new Collector();
+  if (values.value.length === 1) collector.collect(values.value[0] ?? null, "");
+  else values.value.forEach((value, at) => collector.collect(value, `line ${at + 1}`));
+  if (collector.clientEvent !== undefined) return refuse("bad_format", clientSentence(collector.clientEvent));
+  if (collector.events.length === 0 && collector.request === undefined) {
+    return refuse("bad_format", "no federation events are in this file: it holds none of the shapes that can be read");
+  }
+  return assemble(collector, options);
+}
+
+function clientSentence(where: string): string {
+  return (
+    `${where} is an event as the client-server API shows it: without prev_events and auth_events there is nothing ` +
+    "to compute its id, place or authority from. Export federation PDUs instead: a /state, /backfill or /event_auth " +
+    "answer of the federation API, or Synapse's table event_json"
+  );
+}
+
+/** The text as one JSON value, or else as one value a line. */
+function parseValues(text: string): Result<readonly JsonValue[]> {
+  const whole = parseLax(text);
+  if (whole.ok) return ok([whole.value]);
+  const values: JsonValue[] = [];
+  const lines = text.split("\n");
+  for (const [at, line] of lines.entries()) {
+    if (/^[ \t\r]*$/.test(line)) continue;
+    const parsed = parseLax(line);
+    if (parsed.ok) values.push(parsed.value);
+    else if (values.length === 0) return notJson(whole.error);
+    else return notJson({ ...parsed.error, reason: `line ${at + 1}: ${parsed.error.reason}` });
+  }
+  return values.length > 0 ? ok(values) : notJson(whole.error);
+}
+
+function notJson(error: Refusal): Result<never> {
+  return refuse(error.code, `this is neither JSON nor a JSON value a line: ${error.reason}`);
+}
+
+function assemble(collector: Collector, options: ReadOptions): Result<Dump> {
+  const { states, keys, request } = collector;
+  const roomId = roomOf(collector, options);
+  if (!roomId.ok) return roomId;
+  const version = versionOf(collector, roomId.value, options);
+  if (!version.ok) return version;
+  const foreign = collector.events.filter((event) => isForeign(event, roomId.value)).length;
+  const notes = [...collector.notes];
+  if (foreign > 0) notes.push(`${foreign} events of other rooms were left out`);
+  const kept = new Map<number, number>();
+  const events: DumpEvent[] = [];
+  collector.events.forEach((event, at) => {
+    if (isForeign(event, roomId.value)) return;
+    kept.set(at, events.length);
+    events.push(event);
+  });
+  const moved = (member: string | number): string | number =>
+    typeof member === "number" ? (kept.get(member) ?? "") : member;
+  const recorded = states.map((state) => ({
+    ...state,
+    before: state.before === undefined ? undefined : moved(state.before),
+    members: state.members.map(moved),
+  }));
+  return ok({ roomVersion: version.value, roomId: roomId.value, events, keys, states: recorded, request, notes });
+}
+
+/** Creates of room version 12 name no room; they are sorted out when their ids are known. */
+function roomIdIn({ json }: DumpEvent): string | undefined {
+  const roomId = isObject(json) ? get(json, "room_id") : undefined;
+  return typeof roomId === "string" ? roomId : undefined;
+}
+
+function isForeign(event: DumpEvent, roomId: string | undefined): boolean {
+  const named = roomIdIn(event);
+  return named !== undefined && roomId !== undefined && named !== roomId;
+}
+
+function roomOf(collector: Collector, options: ReadOptions): Result<string | undefined> {
+  const rooms = new Set<string>();
+  for (const event of collector.events) {
+    const roomId = roomIdIn(event);
+    if (roomId !== undefined) rooms.add(roomId);
+  }
+  const all = [...rooms];
+  if (options.roomId !== undefined) {
+    if (all.includes(options.roomId)) return ok(options.roomId);
+    return refuse("wrong_room", `no event in this file is of ${options.roomId}: it holds ${shorten(all)}`);
+  }
+  if (all.length <= 1) return ok(all[0]);
+  return refuse("wrong_room", `this file holds events of ${all.length} rooms, ${shorten(all)}: choose one`);
+}
+
+function shorten(names: readonly string[]): string {
+  return names.length === 0 ? "none" : names.slice(0, 5).join(", ") + (names.length > 5 ? ", …" : "");
+}
+
+/** From the create event, whose missing `room_version` means 1, and from what stands beside the events. */
+function versionOf(collector: Collector, roomId: string | undefined, options: ReadOptions): Result<string | undefined> {
+  if (options.roomVersion !== undefined) return ok(options.roomVersion);
+  const found = new Set(collector.versions);
+  for (const event of collector.events) {
+    if (isForeign(event, roomId) || !isObject(event.json)) continue;
+    const version = createdVersion(event.json);
+    if (version !== undefined) found.add(version);
+  }
+  const versions = [...found];
+  if (versions.length <= 1) return ok(versions[0]);
+  return refuse("unknown_room_version", `this file names several room versions, ${shorten(versions)}: choose one`);
+}
+
+function createdVersion(event: JsonObject): string | undefined {
+  const content = get(event, "content");
+  if (get(event, "type") !== "m.room.create" || get(event, "state_key") !== "" || !isObject(content)) return undefined;
+  const version = get(content, "room_version");
+  if (version === undefined) return "1";
+  return typeof version === "string" ? version : undefined;
+}
