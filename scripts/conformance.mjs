@@ -1,8 +1,8 @@
 /**
  * Writes docs/conformance.md from the results of the tests, so that it claims what passing tests show and no more.
  *
- *   node scripts/conformance.mjs            write it from reports/vitest.json
- *   node scripts/conformance.mjs --run      run the tests first
+ *   node scripts/conformance.mjs            write it from reports/vitest.json and reports/interop.json
+ *   node scripts/conformance.mjs --run      run the tests first, both suites
  *   node scripts/conformance.mjs --check    fail if the page differs from what the results give
  *
  * A test claims by its title: `[cap:redaction v:1-12,I.1]`, or `[cap:base64]` for what no room version changes. A tag
@@ -21,7 +21,11 @@ import { root } from "./entries.mjs";
  * @typedef {{ numTotalTests: number, testResults: FileResult[] }} Report
  */
 
-const results = `${root}reports/vitest.json`;
+/** What the two runs leave behind: the tests proper, and those against other implementations. */
+const runs = [
+  { results: `${root}reports/vitest.json`, config: "vitest.config.ts" },
+  { results: `${root}reports/interop.json`, config: "vitest.interop.config.ts" },
+];
 const page = `${root}docs/conformance.md`;
 const notes = `${root}docs/conformance-notes.md`;
 
@@ -80,7 +84,7 @@ function kindOf(file) {
 
 /**
  * Which claims stand, as "id version letter".
- * @param {Report} report
+ * @param {Pick<Report, "testResults">} report
  */
 export function collect(report) {
   /** @type {Set<string>} */
@@ -148,18 +152,25 @@ export function render(claims, remarks) {
 /** @param {readonly string[]} options */
 function main(options) {
   if (options.includes("--run")) {
-    const run = spawnSync(
-      process.execPath,
-      [`${root}node_modules/vitest/vitest.mjs`, "run", "--reporter=json", `--outputFile=${results}`],
-      { cwd: root, stdio: ["ignore", "inherit", "inherit"] },
-    );
-    if (run.status !== 0) console.error("Some tests failed; what they claim is left out.");
+    for (const { results, config } of runs) {
+      const run = spawnSync(
+        process.execPath,
+        [`${root}node_modules/vitest/vitest.mjs`, "run", `--config=${config}`, "--reporter=json", `--outputFile=${results}`],
+        { cwd: root, stdio: ["ignore", "inherit", "inherit"] },
+      );
+      if (run.status !== 0) console.error("Some tests failed; what they claim is left out.");
+    }
   }
-  if (!existsSync(results)) throw new Error("There are no results: run with --run");
-  /** @type {Report} */
-  const report = JSON.parse(readFileSync(results, "utf8"));
-  if (report.numTotalTests === 0) throw new Error("The results hold no test");
-  const claims = collect(report);
+  /** @type {FileResult[]} */
+  const testResults = [];
+  for (const { results } of runs) {
+    if (!existsSync(results)) throw new Error(`${results.slice(root.length)} is missing: run with --run`);
+    /** @type {Report} */
+    const report = JSON.parse(readFileSync(results, "utf8"));
+    if (report.numTotalTests === 0) throw new Error(`${results.slice(root.length)} holds no test`);
+    testResults.push(...report.testResults);
+  }
+  const claims = collect({ testResults });
   const text = render(claims, existsSync(notes) ? readFileSync(notes, "utf8") : "");
   const shown = new Set([...claims].map((claim) => claim.slice(0, claim.indexOf(" ")))).size;
   console.log(`conformance: ${shown} of ${capabilities.size} capabilities shown`);

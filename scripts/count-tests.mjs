@@ -1,10 +1,10 @@
-/** Prints "passed failed skipped" from a vitest JSON report. A file that could not be loaded counts as a failure. */
+/** Prints "passed failed skipped" from vitest JSON reports, added up. A file that could not be loaded counts as a failure. */
 import { readFileSync } from "node:fs";
 
-/** @type {{ testResults: { status: string, assertionResults: { status: string }[] }[] }} */
-const { testResults } = JSON.parse(readFileSync(process.argv[2] ?? "", "utf8"));
+/** @type {{ testResults: { status: string, assertionResults: { status: string }[] }[] }[]} */
+const reports = process.argv.slice(2).map((file) => JSON.parse(readFileSync(file, "utf8")));
 const counts = { passed: 0, failed: 0, skipped: 0 };
-for (const { status, assertionResults } of testResults) {
+for (const { status, assertionResults } of reports.flatMap(({ testResults }) => testResults)) {
   const failedBefore = counts.failed;
   for (const assertion of assertionResults) {
     if (assertion.status === "passed") counts.passed += 1;
