@@ -1,9 +1,11 @@
 /** Prints "passed failed skipped" from vitest JSON reports, added up. A file that could not be loaded counts as a failure. */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 
 /** @type {{ testResults: { status: string, assertionResults: { status: string }[] }[] }[]} */
-const reports = process.argv.slice(2).map((file) => JSON.parse(readFileSync(file, "utf8")));
-const counts = { passed: 0, failed: 0, skipped: 0 };
+const files = process.argv.slice(2).filter((file) => existsSync(file));
+const reports = files.map((file) => JSON.parse(readFileSync(file, "utf8")));
+// A suite that left no report did not run: that is a failure, and the others still count.
+const counts = { passed: 0, failed: process.argv.length - 2 - files.length, skipped: 0 };
 for (const { status, assertionResults } of reports.flatMap(({ testResults }) => testResults)) {
   const failedBefore = counts.failed;
   for (const assertion of assertionResults) {
