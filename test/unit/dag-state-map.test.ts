@@ -1,0 +1,127 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { ABSENT, StateMap } from "../../src/dag/index.js";
+
+type Entry = readonly [key: number, event: number];
+
+const stateOf = (entries: Iterable<Entry>): StateMap => {
+  let state = StateMap.empty;
+  for (const [key, event] of entries) state = state.set(key, event);
+  return state;
+};
+const entriesOf = (state: StateMap): Entry[] => {
+  const entries: Entry[] = [];
+  state.forEach((event, key) => entries.push([key, event]));
+  return entries;
+};
+const differences = (a: StateMap, b: StateMap): (readonly [number, number, number])[] => {
+  const found: (readonly [number, number, number])[] = [];
+  a.diff(b, (key, mine, theirs) => found.push([key, mine, theirs]));
+  return found;
+};
+
+/** Keys around every place where the tree grows by a level. */
+const key = fc.oneof(
+  fc.nat(80),
+  fc.constantFrom(31, 32, 33, 1023, 1024, 1025, 32_767, 32_768, 40_000, 1_048_575, 1_048_576, 2 ** 25, 2 ** 30, 2 ** 31 - 1),
+);
+const changes = fc.array(fc.tuple(key, fc.oneof(fc.constant(ABSENT), fc.nat(9))), { maxLength: 60 });
+
+describe("StateMap", () => {
+  it("behaves as a plain map, whatever is set, replaced and removed", () => {
+    fc.assert(
+      fc.property(changes, (list) => {
+        const model = new Map<number, number>();
+        let state = StateMap.empty;
+        for (const [at, event] of list) {
+          const before = entriesOf(state);
+          const next = state.set(at, event);
+          expect(entriesOf(state)).toEqual(before);
+          if (event === ABSENT) model.delete(at);
+          else model.set(at, event);
+          state = next;
+          expect(state.get(at)).toBe(event);
+          expect(state.size).toBe(model.size);
+        }
+        const expected = [...model].sort(([a], [b]) => a - b);
+        expect(entriesOf(state)).toEqual(expected);
+        expect(state.any()).toBe(expected[0]?.[1] ?? ABSENT);
+        for (const probe of [0, 31, 32, 1024, 32_768, 2 ** 30]) expect(state.get(probe)).toBe(model.get(probe) ?? ABSENT);
+        expect(state.equals(stateOf(model))).toBe(true);
+        expect(stateOf(model).equals(state)).toBe(true);
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  it("differs exactly where the models do, seen from both sides", () => {
+    fc.assert(
+      fc.property(changes, changes, changes, (common, mine, theirs) => {
+        const base = stateOf(common);
+        const [a, b] = [mine.reduce(apply, base), theirs.reduce(apply, base)];
+        const [left, right] = [new Map(entriesOf(a)), new Map(entriesOf(b))];
+        const keys = [...new Set([...left.keys(), ...right.keys()])].sort((x, y) => x - y);
+        const expected = keys
+          .map((at) => [at, left.get(at) ?? ABSENT, right.get(at) ?? ABSENT] as const)
+          .filter(([, x, y]) => x !== y);
+        expect(differences(a, b)).toEqual(expected);
+        expect(differences(b, a)).toEqual(expected.map(([at, x, y]) => [at, y, x]));
+        expect(a.equals(b)).toBe(expected.length === 0);
+        expect(differences(a, a)).toEqual([]);
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  it("holds more than 32^3 keys", () => {
+    let state = StateMap.empty;
+    for (let at = 0; at < 40_000; at++) state = state.set(at, at * 2);
+    expect(state.size).toBe(40_000);
+    for (const at of [0, 31, 32, 1023, 1024, 32_767, 32_768, 39_999]) expect(state.get(at)).toBe(at * 2);
+    expect(state.get(40_000)).toBe(ABSENT);
+    expect(state.get(2 ** 30)).toBe(ABSENT);
+    let sum = 0;
+    let last = -1;
+    state.forEach((event, at) => {
+      expect(at).toBe(last + 1);
+      last = at;
+      sum += event;
+    });
+    expect(sum).toBe(40_000 * 39_999);
+    const emptied = state.set(32_768, ABSENT);
+    expect([emptied.size, emptied.get(32_768), state.get(32_768)]).toEqual([39_999, ABSENT, 65_536]);
+    expect(differences(emptied, state)).toEqual([[32_768, ABSENT, 65_536]]);
+  });
+
+  it("is the same state when a change changes nothing", () => {
+    let state = StateMap.empty;
+    for (let at = 0; at < 2000; at++) state = state.set(at, at);
+    expect(state.set(5, 5)).toBe(state);
+    expect(state.set(3000, ABSENT)).toBe(state);
+    expect(StateMap.empty.set(7, ABSENT)).toBe(StateMap.empty);
+    expect(state.set(5, 6).set(5, 5).equals(state)).toBe(true);
+  });
+
+  it("is empty where all was removed", () => {
+    const emptied = stateOf([[1, 1], [40_000, 2]]).set(1, ABSENT).set(40_000, ABSENT);
+    expect([emptied.size, emptied.any(), entriesOf(emptied)]).toEqual([0, ABSENT, []]);
+    expect(emptied.equals(StateMap.empty)).toBe(true);
+    expect(StateMap.empty.equals(emptied)).toBe(true);
+    expect([StateMap.empty.any(), StateMap.empty.get(0), StateMap.empty.size]).toEqual([ABSENT, ABSENT, 0]);
+    expect(stateOf([[1, 1]]).equals(stateOf([[2, 1]]))).toBe(false);
+  });
+
+  it("compares states of different height", () => {
+    const low = stateOf([[3, 1]]);
+    const high = stateOf([[3, 1], [50_000, 9]]);
+    expect(differences(low, high)).toEqual([[50_000, ABSENT, 9]]);
+    expect(differences(high, low)).toEqual([[50_000, 9, ABSENT]]);
+    expect(differences(high.set(50_000, ABSENT), low)).toEqual([]);
+    expect(differences(StateMap.empty, high)).toEqual([[3, ABSENT, 1], [50_000, ABSENT, 9]]);
+    expect(differences(high, StateMap.empty)).toEqual([[3, 1, ABSENT], [50_000, 9, ABSENT]]);
+  });
+});
+
+function apply(state: StateMap, [at, event]: Entry): StateMap {
+  return state.set(at, event);
+}
