@@ -3,23 +3,38 @@ import { isUserId } from "../ids/grammar.js";
 import { get } from "../json/value.js";
 import type { JsonObject } from "../json/value.js";
 import type { RuleName } from "../rules/model.js";
+import { outranks, reaches } from "./judge.js";
 import type { Judge } from "./judge.js";
 import { isPrivilegedCreator, mapOf, readLevel, scalarDefaults } from "./power.js";
-import type { Level } from "./power.js";
 import type { AuthVerdict } from "./verdict.js";
 
 const scalars = Object.keys(scalarDefaults);
+
+type MapName = "users" | "events" | "notifications";
+
+/** What a level was, and what it would become. */
+type Side = "current" | "next";
+
+type ChangeRules = Readonly<Record<Side, RuleName>>;
+
+interface Change {
+  /** The map that the levels are in, or `content` itself. */
+  readonly what: string;
+  readonly before: JsonObject;
+  readonly after: JsonObject;
+  readonly rule: ChangeRules;
+}
 
 export function checkPowerLevels(judge: Judge): AuthVerdict {
   const malformed = checkShape(judge) ?? checkUsers(judge);
   if (malformed !== undefined) return malformed;
   const current = judge.powerLevels;
   if (current === undefined) return judge.allow("power-levels.first");
+  const maps: readonly MapName[] = judge.rules.auth.notifications ? ["events", "notifications"] : ["events"];
   return (
     checkScalars(judge, current.content) ??
-    checkEntries(judge, "events") ??
-    (judge.rules.auth.notifications ? checkEntries(judge, "notifications") : undefined) ??
-    checkEntries(judge, "users") ??
+    checkEntries(judge, maps, { current: "power-levels.entry-current", next: "power-levels.entry-new" }) ??
+    checkEntries(judge, ["users"], { current: "power-levels.user-current", next: "power-levels.user-new" }) ??
     judge.allow("power-levels.allow")
   );
 }
@@ -63,73 +78,55 @@ function checkUsers(judge: Judge): AuthVerdict | undefined {
 }
 
 function checkScalars(judge: Judge, current: JsonObject): AuthVerdict | undefined {
+  const rule: ChangeRules = { current: "power-levels.scalar-current", next: "power-levels.scalar-new" };
   for (const key of scalars) {
-    const rule = { current: "power-levels.scalar-current", next: "power-levels.scalar-new" } as const;
-    const refused = checkChange(judge, key, current, judge.event.content, key, rule);
-    if (refused !== undefined) return refused;
-  }
-  return undefined;
-}
-
-function checkEntries(judge: Judge, name: "events" | "notifications" | "users"): AuthVerdict | undefined {
-  const before = mapOf(judge.powerLevels, name);
-  const after = mapOf(judge.event, name);
-  const users = name === "users";
-  const rule = {
-    current: users ? "power-levels.user-current" : "power-levels.entry-current",
-    next: users ? "power-levels.user-new" : "power-levels.entry-new",
-  } as const;
-  if (before === undefined || after === undefined) return judge.reject(rule.next, `\`${name}\` is not an object`);
-  for (const key of Object.keys(before)) {
-    const refused = checkChange(judge, key, before, after, name, rule);
-    if (refused !== undefined) return refused;
-  }
-  for (const key of Object.keys(after)) {
-    if (Object.hasOwn(before, key)) continue;
-    const refused = checkChange(judge, key, before, after, name, rule);
+    const change = { what: "content", before: current, after: judge.event.content, rule };
+    const refused = checkSide(judge, change, "current", key) ?? checkSide(judge, change, "next", key);
     if (refused !== undefined) return refused;
   }
   return undefined;
 }
 
 /**
- * One level that may have been added, changed or removed. The side that is absent is not compared:
- * Synapse ignores it where ruma and gomatrixserverlib put the default, and live rooms depend on
- * Synapse (AU11). Nobody may touch another user of their own level; one's own entry may drop.
+ * Every current value before any new one, as the pages have it: otherwise the rule that a refusal
+ * names would depend on the order of the keys, which is not part of an event.
  */
-function checkChange(
-  judge: Judge,
-  key: string,
-  before: JsonObject,
-  after: JsonObject,
-  what: string,
-  rule: { readonly current: RuleName; readonly next: RuleName },
-): AuthVerdict | undefined {
-  const old = get(before, key);
-  const next = get(after, key);
-  if (old === undefined && next === undefined) return undefined;
-  const { event, rules } = judge;
-  const oldLevel = old === undefined ? undefined : readLevel(rules.auth.powerLevelValues, old);
-  const nextLevel = next === undefined ? undefined : readLevel(rules.auth.powerLevelValues, next);
-  if (old !== undefined && oldLevel === undefined)
-    return judge.reject(rule.current, `${what}: ${key} has no readable level`);
-  if (next !== undefined && nextLevel === undefined)
-    return judge.reject(rule.next, `${what}: ${key} has no readable level`);
-  if (oldLevel === nextLevel) return undefined;
-  const own = judge.level(event.sender);
-  if (own === undefined) return judge.reject(rule.current, "the sender's own level is unreadable", [judge.powerLevels]);
-  const others = what === "users" && key !== event.sender;
-  if (oldLevel !== undefined && exceeds(oldLevel, own, others)) {
-    return judge.reject(rule.current, `${what}: ${key} is at ${String(oldLevel)}, the sender at ${String(own)}`, [
-      judge.powerLevels,
-    ]);
+function checkEntries(judge: Judge, names: readonly MapName[], rule: ChangeRules): AuthVerdict | undefined {
+  const changes: Change[] = [];
+  for (const name of names) {
+    const before = mapOf(judge.powerLevels, name);
+    const after = mapOf(judge.event, name);
+    if (before === undefined || after === undefined) return judge.reject(rule.next, `\`${name}\` is not an object`);
+    changes.push({ what: name, before, after, rule });
   }
-  if (nextLevel !== undefined && nextLevel > own) {
-    return judge.reject(rule.next, `${what}: ${key} would be at ${String(nextLevel)}, the sender is at ${String(own)}`);
+  for (const side of ["current", "next"] as const) {
+    for (const change of changes) {
+      for (const key of Object.keys(side === "current" ? change.before : change.after)) {
+        const refused = checkSide(judge, change, side, key);
+        if (refused !== undefined) return refused;
+      }
+    }
   }
   return undefined;
 }
 
-function exceeds(level: Level, own: Level, orEqual: boolean): boolean {
-  return orEqual ? level >= own : level > own;
+/**
+ * One side of a level that may have been added, changed or removed. The side that is absent is not
+ * compared: Synapse ignores it where ruma and gomatrixserverlib put the default, and live rooms depend
+ * on Synapse (AU11). Nobody may touch another user of their own level; one's own entry may drop.
+ */
+function checkSide(judge: Judge, change: Change, side: Side, key: string): AuthVerdict | undefined {
+  const { what, before, after, rule } = change;
+  const { event, rules } = judge;
+  const value = get(side === "current" ? before : after, key);
+  if (value === undefined) return undefined;
+  const level = readLevel(rules.auth.powerLevelValues, value);
+  if (level === undefined) return judge.reject(rule[side], `${what}: ${key} has no readable level`);
+  const other = get(side === "current" ? after : before, key);
+  if (other !== undefined && readLevel(rules.auth.powerLevelValues, other) === level) return undefined;
+  const own = judge.level(event.sender);
+  const ofAnother = side === "current" && what === "users" && key !== event.sender;
+  if (ofAnother ? outranks(own, level) : reaches(own, level)) return undefined;
+  const reason = `${what}: the ${side} level of ${key} is ${String(level)}, the sender is at ${String(own)}`;
+  return judge.reject(rule[side], reason, side === "current" ? [judge.powerLevels] : []);
 }

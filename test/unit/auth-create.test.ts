@@ -30,7 +30,15 @@ const unreachable: EventLookup = (id) => {
 
 function create(version: string, content: JsonObject, more: Partial<Draft> = {}): AuthVerdict {
   const roomId = version === "12" ? "!event" : "!room:here.example";
-  const draft: Draft = { type: "m.room.create", stateKey: "", sender: creator, prevEvents: [], roomId, content, ...more };
+  const draft: Draft = {
+    type: "m.room.create",
+    stateKey: "",
+    sender: creator,
+    prevEvents: [],
+    roomId,
+    content,
+    ...more,
+  };
   return checkStateIndependent(rulesOf(version), eventOf(version, draft), unreachable);
 }
 
@@ -148,12 +156,15 @@ describe("create events of room version 12 [cap:auth-create v:12] [cap:creators 
     expectRejected(create("12", createContent("12", { additional_creators: additional })), "12", "1.4");
   });
 
-  it.each<readonly [JsonValue]>([[[]], [[alice]], [[alice, bob, alice]], [[creator]], [["@Historical user!:[::1]:8448", "@:x"]]])(
-    "may have the additional creators %j",
-    (additional) => {
-      expectAllowed(create("12", createContent("12", { additional_creators: additional })), "12", "1.5");
-    },
-  );
+  it.each<readonly [JsonValue]>([
+    [[]],
+    [[alice]],
+    [[alice, bob, alice]],
+    [[creator]],
+    [["@Historical user!:[::1]:8448", "@:x"]],
+  ])("may have the additional creators %j", (additional) => {
+    expectAllowed(create("12", createContent("12", { additional_creators: additional })), "12", "1.5");
+  });
 });
 
 /** What the host holds: the room's create event, power levels, join rules and members, and a few strangers. */
@@ -174,7 +185,11 @@ describe.each(everyVersion)("auth events [cap:rejection v:%s]", (version) => {
   });
   const considered = version === "12" ? "3" : "2";
   const cite = (...ids: readonly string[]): readonly string[] => (version === "12" ? ids : ["$create", ...ids]);
-  const check = (authEvents: readonly string[], others: readonly KnownEvent[] = [], more: Partial<Draft> = {}): AuthVerdict => {
+  const check = (
+    authEvents: readonly string[],
+    others: readonly KnownEvent[] = [],
+    more: Partial<Draft> = {},
+  ): AuthVerdict => {
     const event = here.event({ type: "m.room.message", sender: alice, authEvents, ...more });
     return checkStateIndependent(here.rules, event, host(here, others));
   };
@@ -184,7 +199,11 @@ describe.each(everyVersion)("auth events [cap:rejection v:%s]", (version) => {
     expectAllowed(check(cite("$levels", memberOf(alice))), version, at(version, "otherwise"));
     expectAllowed(check(cite()), version, at(version, "otherwise"));
     const knock = member(bob, "invite", alice);
-    expectAllowed(check(cite("$levels", "$rules", memberOf(alice), memberOf(bob)), [], knock), version, at(version, "otherwise"));
+    expectAllowed(
+      check(cite("$levels", "$rules", memberOf(alice), memberOf(bob)), [], knock),
+      version,
+      at(version, "otherwise"),
+    );
   });
 
   it("may not be two of one type and state key", () => {

@@ -1,4 +1,4 @@
-/** What every other event must pass: aliases (v1-5), a joined sender, the required level, `@` state keys, redactions (v1-2). */
+/** What every other event must pass: aliases (v1-5), a joined sender, its level, `@` state keys, redactions (v1-2). */
 import { describe, expect, it } from "vitest";
 import type { JsonObject } from "../../src/json/value.js";
 import {
@@ -200,7 +200,11 @@ describe.each(versions("1-2"))("redactions as a rule [cap:redaction-apply v:%s]"
 describe.each(versions("3-12,I.1"))("redactions as events [cap:redaction-apply v:%s]", (version) => {
   it("do not need the redact level to be sent", () => {
     const here = room(version, { levels: { redact: 100 }, members: { [alice]: "join" } });
-    expectAllowed(here.judge({ type: "m.room.redaction", sender: alice, redacts: "$x" }), version, at(version, "otherwise"));
+    expectAllowed(
+      here.judge({ type: "m.room.redaction", sender: alice, redacts: "$x" }),
+      version,
+      at(version, "otherwise"),
+    );
     const strict = room(version, { levels: { events: { "m.room.redaction": 1 } }, members: { [alice]: "join" } });
     const verdict = strict.judge({ type: "m.room.redaction", sender: alice, redacts: "$x" });
     expectRejected(verdict, version, at(version, "required"), [strict.levels]);

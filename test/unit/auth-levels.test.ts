@@ -286,7 +286,9 @@ describe("the creators of room version 12 [cap:creators v:12]", () => {
     const { rules, create } = room("12", sketch);
     for (const user of [creator, alice, bob]) {
       expect(userLevel(rules, create, undefined, user)).toBe(Number.POSITIVE_INFINITY);
-      expect(userLevel(rules, create, levelsEvent("12", { users: { [carol]: max } }), user)).toBe(Number.POSITIVE_INFINITY);
+      expect(userLevel(rules, create, levelsEvent("12", { users: { [carol]: max } }), user)).toBe(
+        Number.POSITIVE_INFINITY,
+      );
     }
     expect(userLevel(rules, create, undefined, carol)).toBe(0);
     const odd = room("12", { create: { additional_creators: { 0: alice }, creator: alice } });
@@ -304,7 +306,11 @@ describe("the creators of room version 12 [cap:creators v:12]", () => {
 
   it("cannot remove each other", () => {
     const here = room("12", { ...sketch, members });
-    for (const [one, other] of [[creator, alice], [alice, creator], [alice, bob]] as const) {
+    for (const [one, other] of [
+      [creator, alice],
+      [alice, creator],
+      [alice, bob],
+    ] as const) {
       expectRejected(here.judge(member(one, "leave", other)), "12", "5.5.5");
       expectRejected(here.judge(member(one, "ban", other)), "12", "5.6.3");
     }
@@ -323,7 +329,9 @@ describe("the creators of room version 12 [cap:creators v:12]", () => {
 describe.each(versions("1-9"))("a level that cannot be read [cap:loose-levels v:%s]", (version) => {
   const members = { [alice]: "join", [bob]: "leave", [carol]: "ban" };
   const judge = (levels: JsonObject, draft: ReturnType<typeof member> | { type: string; stateKey?: string }): string =>
-    outcome(room(version, { levels: { users: { [alice]: 100 }, ...levels }, members }).judge({ sender: alice, ...draft }));
+    outcome(
+      room(version, { levels: { users: { [alice]: 100 }, ...levels }, members }).judge({ sender: alice, ...draft }),
+    );
   const refused = (number: string): string => `rejected ${label(version, number)}`;
 
   it("is reached by nobody", () => {
@@ -339,7 +347,9 @@ describe.each(versions("1-9"))("a level that cannot be read [cap:loose-levels v:
 
   it("reaches nothing, and does not rank below", () => {
     expect(judge({ users: { [alice]: "x" } }, { type: "m.room.message" })).toBe(refused(at(version, "required")));
-    expect(judge({ users: { [alice]: null }, events_default: -1 }, { type: "x" })).toBe(refused(at(version, "required")));
+    expect(judge({ users: { [alice]: null }, events_default: -1 }, { type: "x" })).toBe(
+      refused(at(version, "required")),
+    );
     expect(judge({ users_default: "x" }, member(bob, "leave", alice))).toBe(refused(`${at(version, "leave")}.5`));
     expect(judge({ users_default: "x" }, member(bob, "ban", alice))).toBe(refused(`${at(version, "ban")}.3`));
     expect(judge({ users: [] }, { type: "m.room.message" })).toBe(refused(at(version, "required")));

@@ -175,7 +175,11 @@ describe.each(everyVersion)("the shape of a membership event [cap:auth-membershi
   const shape = `${at(version, "member")}.1`;
 
   it("has a state key that is a user id", () => {
-    expectRejected(here.judge({ type: "m.room.member", sender: alice, content: { membership: "join" } }), version, shape);
+    expectRejected(
+      here.judge({ type: "m.room.member", sender: alice, content: { membership: "join" } }),
+      version,
+      shape,
+    );
     for (const key of ["", "alice", "@alice", "alice:here.example", "!alice:here.example", "@alice:", "@a:b c"]) {
       expectRejected(here.judge(member(key, "join", alice)), version, shape);
     }
@@ -183,7 +187,11 @@ describe.each(everyVersion)("the shape of a membership event [cap:auth-membershi
 
   it("may be of a user with a historical id", () => {
     for (const user of ["@:here.example", "@Alice Smith!:here.example", "@ü:here.example:8448"]) {
-      expectAllowed(here.judge(member(user, "join")), version, `${at(version, "join")}.${isOneOf(version, "1-7") ? 5 : 6}`);
+      expectAllowed(
+        here.judge(member(user, "join")),
+        version,
+        `${at(version, "join")}.${isOneOf(version, "1-7") ? 5 : 6}`,
+      );
     }
   });
 
@@ -216,7 +224,9 @@ describe.each(everyVersion)("the shape of a membership event [cap:auth-membershi
   });
 
   it("reads a current membership that is no string as leave", () => {
-    const more = [{ type: "m.room.member", stateKey: alice, sender: alice, content: { membership: 1 }, eventId: "$odd" }];
+    const more = [
+      { type: "m.room.member", stateKey: alice, sender: alice, content: { membership: 1 }, eventId: "$odd" },
+    ];
     const odd = room(version, { joinRule: "invite", more });
     const rule = `${at(version, "join")}.${isOneOf(version, "1-7") ? 6 : 7}`;
     expectRejected(odd.judge(member(alice, "join")), version, rule, [odd.joinRules]);
@@ -226,7 +236,11 @@ describe.each(everyVersion)("the shape of a membership event [cap:auth-membershi
 describe.each(everyVersion)("the first join [cap:auth-membership v:%s]", (version) => {
   const first = `${at(version, "join")}.1`;
   const uninvited = `${at(version, "join")}.${isOneOf(version, "1-7") ? 6 : 7}`;
-  const join = (user: string, prevEvents: readonly string[] = ["$create"], sender = user): ReturnType<typeof member> => ({
+  const join = (
+    user: string,
+    prevEvents: readonly string[] = ["$create"],
+    sender = user,
+  ): ReturnType<typeof member> => ({
     ...member(user, "join", sender),
     prevEvents,
   });
@@ -280,7 +294,9 @@ describe.each(everyVersion)("refusals of membership [cap:auth-membership v:%s]",
 
   it("name the ban, the join rules or the memberships that stand against a join", () => {
     expectRejected(here.judge(member(bob, "join")), version, `${at(version, "join")}.3`, [here.member(bob)]);
-    expectRejected(here.judge(member(carol, "join")), version, `${at(version, "join")}.${joinOtherwise}`, [here.joinRules]);
+    expectRejected(here.judge(member(carol, "join")), version, `${at(version, "join")}.${joinOtherwise}`, [
+      here.joinRules,
+    ]);
     expectRejected(here.judge(member(carol, "join", alice)), version, `${at(version, "join")}.2`);
   });
 

@@ -9,9 +9,9 @@ import type { Draft, RoomSketch } from "../support/auth.js";
 const redaction: Draft = { type: "m.room.redaction", sender: alice, redacts: "$target" };
 const target: Draft = { type: "m.room.message", sender: carol, eventId: "$target" };
 
-function effect(version: string, sketch: RoomSketch, by: Draft = redaction, of: Draft | undefined = target): RedactionVerdict {
+function effect(version: string, sketch: RoomSketch, by: Draft = redaction, of: Draft = target): RedactionVerdict {
   const here = room(version, sketch);
-  return checkRedactionEffect(here.rules, here.event(by), of === undefined ? undefined : here.event(of), here.state);
+  return checkRedactionEffect(here.rules, here.event(by), here.event(of), here.state);
 }
 
 function expectIgnored(verdict: RedactionVerdict, events: readonly string[] = ["$event", "$target"]): void {
@@ -27,7 +27,9 @@ function expectIgnored(verdict: RedactionVerdict, events: readonly string[] = ["
 }
 
 const applied: RedactionVerdict = { verdict: "apply", target: "$target" };
-const levels = (level: number, more: JsonObject = {}): RoomSketch => ({ levels: { users: { [alice]: level }, ...more } });
+const levels = (level: number, more: JsonObject = {}): RoomSketch => ({
+  levels: { users: { [alice]: level }, ...more },
+});
 
 describe.each(everyVersion)("a redaction [cap:redaction-apply v:%s]", (version) => {
   const here = room(version, levels(100));

@@ -242,7 +242,13 @@ describe.each(knockRules)("[cap:auth-knock v:%s] knocks under the rule %s", (ver
 });
 
 describe.each(versions("7-12,I.1"))("knocks elsewhere [cap:auth-knock v:%s]", (version) => {
-  const closed = ["invite", "public", "private", "restricted", ...(isOneOf(version, "7-9") ? ["knock_restricted"] : [])];
+  const closed = [
+    "invite",
+    "public",
+    "private",
+    "restricted",
+    ...(isOneOf(version, "7-9") ? ["knock_restricted"] : []),
+  ];
 
   it.each(closed)("are rejected under the rule %s", (joinRule) => {
     const here = room(version, { joinRule });

@@ -47,7 +47,12 @@ describe.each(everyVersion)("auth events selection [cap:auth-selection v:%s]", (
       expect(selected(version, { type, sender: alice, stateKey: "" })).toEqual(expected(version, "alice"));
     }
     // A state key that is a user, and membership keys, mean nothing on other types.
-    const lookalike = { type: "org.example.x", sender: alice, stateKey: bob, content: { membership: "invite", ...signed } };
+    const lookalike = {
+      type: "org.example.x",
+      sender: alice,
+      stateKey: bob,
+      content: { membership: "invite", ...signed },
+    };
     expect(selected(version, lookalike)).toEqual(expected(version, "alice"));
   });
 
@@ -68,7 +73,9 @@ describe.each(everyVersion)("auth events selection [cap:auth-selection v:%s]", (
       expected(version, "alice", "bob", "rules", "invite"),
     );
     for (const membership of ["join", "knock"]) {
-      expect(selected(version, member(bob, membership, alice, signed))).toEqual(expected(version, "alice", "bob", "rules"));
+      expect(selected(version, member(bob, membership, alice, signed))).toEqual(
+        expected(version, "alice", "bob", "rules"),
+      );
     }
     expect(selected(version, member(bob, "leave", alice, signed))).toEqual(expected(version, "alice", "bob"));
   });
@@ -83,7 +90,9 @@ describe.each(everyVersion)("auth events selection [cap:auth-selection v:%s]", (
     { third_party_invite: { token: "token" } },
     { signed: { token: "token" } },
   ])("finds no token in %j", (content) => {
-    expect(selected(version, member(bob, "invite", alice, content))).toEqual(expected(version, "alice", "bob", "rules"));
+    expect(selected(version, member(bob, "invite", alice, content))).toEqual(
+      expected(version, "alice", "bob", "rules"),
+    );
   });
 
   it(`${restricted ? "adds" : "does not add"} the authoriser's membership to joins`, () => {
@@ -92,7 +101,9 @@ describe.each(everyVersion)("auth events selection [cap:auth-selection v:%s]", (
       expected(version, "alice", "rules", ...extra),
     );
     for (const membership of ["invite", "knock"]) {
-      expect(selected(version, member(alice, membership, alice, authorised))).toEqual(expected(version, "alice", "rules"));
+      expect(selected(version, member(alice, membership, alice, authorised))).toEqual(
+        expected(version, "alice", "rules"),
+      );
     }
     expect(selected(version, member(alice, "leave", alice, authorised))).toEqual(expected(version, "alice"));
   });

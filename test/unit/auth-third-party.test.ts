@@ -161,7 +161,8 @@ describe.each(everyVersion)("third-party invites [cap:auth-third-party v:%s]", (
     for (const key of [standard(mixed), urlSafe(mixed), `${standard(mixed)}=`]) {
       expectAllowed(judge(offered(version, { public_key: key }), sign(signed, mixed)), version, `${branch}.7`);
     }
-    const text = (proof["signatures"] as Record<string, Record<string, string>>)["identity.example"]?.["ed25519:0"] ?? "";
+    const text =
+      (proof["signatures"] as Record<string, Record<string, string>>)["identity.example"]?.["ed25519:0"] ?? "";
     expect(text).toMatch(/[+/]/);
     const spelt = { ...proof, signatures: { x: { "ed25519:0": text.replaceAll("+", "-").replaceAll("/", "_") } } };
     expectAllowed(judge(here, spelt), version, `${branch}.7`);
@@ -174,7 +175,9 @@ describe.each(everyVersion)("third-party invites [cap:auth-third-party v:%s]", (
     const facts = verdict.verdict === "needs" ? verdict.facts : [];
     expect(verdict).toMatchObject({ verdict: "needs", events: [] });
     expect(facts).toHaveLength(4);
-    const answers = facts.map((asked) => asked.fact === "signature" && verify(asked.signature, asked.message, asked.key));
+    const answers = facts.map(
+      (asked) => asked.fact === "signature" && verify(asked.signature, asked.message, asked.key),
+    );
     expect(answers).toEqual([true, false, false, false]);
     const [first] = facts;
     expect(first).toMatchObject({ fact: "signature", key: publicKeyFromSeed(seed(1)), message: signedBytes(signed) });
@@ -186,14 +189,18 @@ describe.each(everyVersion)("third-party invites [cap:auth-third-party v:%s]", (
       const rest = [...answers];
       return { ...signaturesChecked, verifies: () => rest.shift() };
     };
-    expect(judge(here, two, answering([undefined, false]))).toMatchObject({ verdict: "needs", facts: [{ fact: "signature" }] });
+    expect(judge(here, two, answering([undefined, false]))).toMatchObject({
+      verdict: "needs",
+      facts: [{ fact: "signature" }],
+    });
     expectAllowed(judge(here, two, answering([undefined, true])), version, `${branch}.7`);
     expectRejected(judge(here, two, answering([false, false])), version, `${branch}.8`, [offerOf(here)]);
   });
 
   it("try no more than 256 pairs of signature and key", () => {
     const signatures: Record<string, JsonValue> = {};
-    for (let index = 0; index < 100; index++) setOwn(signatures, `ed25519:${index}`, encodeUnpadded(new Uint8Array(64)));
+    for (let index = 0; index < 100; index++)
+      setOwn(signatures, `ed25519:${index}`, encodeUnpadded(new Uint8Array(64)));
     const publicKeys = Array.from({ length: 100 }, () => ({ public_key: standard(1) }));
     const large = offered(version, { public_keys: publicKeys });
     let asked = 0;
@@ -204,7 +211,9 @@ describe.each(everyVersion)("third-party invites [cap:auth-third-party v:%s]", (
         return false;
       },
     };
-    expectRejected(judge(large, { ...signed, signatures: { x: signatures } }, counting), version, `${branch}.8`, [offerOf(large)]);
+    expectRejected(judge(large, { ...signed, signatures: { x: signatures } }, counting), version, `${branch}.8`, [
+      offerOf(large),
+    ]);
     expect(asked).toBe(256);
     expect(MAX_THIRD_PARTY_CHECKS).toBe(256);
   });
@@ -219,7 +228,11 @@ describe.each(everyVersion)("third-party invites [cap:auth-third-party v:%s]", (
     const open = offered(version, { public_key: standard(1) }, { joinRule: "public" });
     const join = member(bob, "join", bob, { third_party_invite: { signed: proof } });
     expect(open.judge(join).verdict).toBe("allowed");
-    expectRejected(open.judge(member(bob, "leave", bob, { third_party_invite: {} })), version, `${at(version, "leave")}.1`);
+    expectRejected(
+      open.judge(member(bob, "leave", bob, { third_party_invite: {} })),
+      version,
+      `${at(version, "leave")}.1`,
+    );
   });
 });
 
@@ -238,7 +251,12 @@ describe.each(everyVersion)("m.room.third_party_invite events [cap:auth-third-pa
   });
 
   it("need nothing else: neither events, nor state_default, nor the state key of a user", () => {
-    const levels = { users: { [alice]: 20 }, invite: 20, events: { "m.room.third_party_invite": 100 }, state_default: 100 };
+    const levels = {
+      users: { [alice]: 20 },
+      invite: 20,
+      events: { "m.room.third_party_invite": 100 },
+      state_default: 100,
+    };
     expectAllowed(judged(levels)[0], version, rule);
     expectAllowed(judged(levels, { stateKey: bob })[0], version, rule);
   });
