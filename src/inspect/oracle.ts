@@ -232,7 +232,7 @@ function resolve(request: JsonObject, room: RoomVersionApi): JsonValue {
   switch (resolved.verdict) {
     case "resolved":
       if (resolved.trace === undefined) return [...resolved.state];
-      return { state: [...resolved.state], trace: unwrap(checkStrict(plain(resolved.trace))) };
+      return { state: [...resolved.state], trace: unwrap(checkLax(plain(resolved.trace))) };
     case "refused":
       throw new Refused(resolved.refusal.code, resolved.refusal.reason);
     case "needs":
@@ -240,9 +240,14 @@ function resolve(request: JsonObject, room: RoomVersionApi): JsonValue {
   }
 }
 
-/** A trace is plain data already; keys that are `undefined` have no place in JSON. */
+/**
+ * A trace is plain data already; keys that are `undefined` have no place in JSON. Old rooms hold depths and
+ * times beyond 2^53, which canonical JSON has as `bigint` only.
+ */
 function plain(value: object): unknown {
-  return JSON.parse(JSON.stringify(value));
+  return JSON.parse(JSON.stringify(value), (_key, part: unknown) =>
+    Number.isInteger(part) && !Number.isSafeInteger(part) ? BigInt(part as number) : part,
+  );
 }
 
 function identifier(request: JsonObject, registry: RoomVersionRegistry): JsonValue {
