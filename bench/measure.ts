@@ -28,7 +28,7 @@ export interface Task {
 }
 
 const ROUNDS = 3;
-const ROUND_MS = 150;
+const ROUND_MS = 100;
 
 /** Each round goes over all tasks, so that a slow spell of the machine falls on all of them. */
 export async function measureTasks(tasks: readonly Task[]): Promise<readonly Row[]> {
