@@ -51,9 +51,7 @@ export class EventGraph {
   }
 
   #node(id: string): Node {
-    const node = this.#nodes[this.#intern(id)];
-    if (node === undefined) throw new RangeError("an interned event has a node");
-    return node;
+    return this.#nodes[this.#intern(id)]!;
   }
 
   /**
@@ -100,7 +98,7 @@ export class EventGraph {
       }
     }
     return [...citing]
-      .map(([number, ids]) => ({ missing: this.#nodes[number]?.id ?? "", citedBy: ids.sort(compareCodePoints) }))
+      .map(([number, ids]) => ({ missing: this.#nodes[number]!.id, citedBy: ids.sort(compareCodePoints) }))
       .sort((a, b) => compareCodePoints(a.missing, b.missing));
   }
 
@@ -114,23 +112,22 @@ export class EventGraph {
     canonical.forEach((number, at) => {
       place[number] = at;
     });
-    const order = topologicalOrder(canonical.length, (at) =>
-      (this.#nodes[canonical[at] ?? -1]?.parents ?? []).map((parent) => place[parent] ?? -1),
-    );
+    const nodes = canonical.map((number) => this.#nodes[number]!);
+    const order = topologicalOrder(nodes.length, (at) => nodes[at]!.parents.map((parent) => place[parent]!));
     if (order === undefined) return undefined;
     const ids: string[] = [];
     for (const at of order) {
-      const node = this.#nodes[canonical[at] ?? -1];
-      if (node?.event !== undefined) ids.push(node.id);
+      const { id, event } = nodes[at]!;
+      if (event !== undefined) ids.push(id);
     }
     return ids;
   }
 
   #compare(a: number, b: number): number {
-    const left = this.#nodes[a];
-    const right = this.#nodes[b];
-    const time = (left?.event?.originServerTs ?? 0) - (right?.event?.originServerTs ?? 0);
-    return time || compareCodePoints(left?.id ?? "", right?.id ?? "");
+    const left = this.#nodes[a]!;
+    const right = this.#nodes[b]!;
+    const time = (left.event?.originServerTs ?? 0) - (right.event?.originServerTs ?? 0);
+    return time || compareCodePoints(left.id, right.id);
   }
 
   /** Ids of every event that these come after, themselves excluded, as far as the graph is here. */
@@ -139,8 +136,8 @@ export class EventGraph {
     const stack: number[] = [];
     for (const id of eventIds) stack.push(...(this.#nodes[this.#numbers.get(id) ?? -1]?.parents ?? []));
     for (let number = stack.pop(); number !== undefined; number = stack.pop()) {
-      const node = this.#nodes[number];
-      if (node === undefined || found.has(node.id)) continue;
+      const node = this.#nodes[number]!;
+      if (found.has(node.id)) continue;
       found.add(node.id);
       stack.push(...node.parents);
     }

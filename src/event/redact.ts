@@ -26,7 +26,8 @@ export function redact(rules: RoomVersionRules, event: JsonObject): JsonObject {
 
 function keptContentOf(rules: RoomVersionRules, type: JsonValue | undefined): KeptContent {
   const table = rules.redaction.content;
-  return typeof type === "string" && Object.hasOwn(table, type) ? (table[type] ?? []) : [];
+  const kept = typeof type === "string" && Object.hasOwn(table, type) ? table[type] : undefined;
+  return kept ?? [];
 }
 
 function redactContent(kept: KeptContent, content: JsonObject): JsonObject {
