@@ -83,9 +83,7 @@ export function publicKey(key: SigningKey): Uint8Array {
 }
 
 /** A lookup of the public halves of these keys, with properties such as a validity. */
-export function lookup(
-  ...entries: readonly (SigningKey | readonly [SigningKey, Omit<VerifyKey, "key">])[]
-): KeyLookup {
+export function lookup(...entries: readonly (SigningKey | readonly [SigningKey, Omit<VerifyKey, "key">])[]): KeyLookup {
   return (server, keyId) => {
     for (const entry of entries) {
       const [key, properties] = "seed" in entry ? [entry, {}] : entry;

@@ -9,7 +9,12 @@ interface Row {
   readonly ts?: number;
 }
 
-const row = (id: string, prevs: readonly string[] = [], standing: Standing = "accepted", ts = 0): Row => ({ id, prevs, standing, ts });
+const row = (id: string, prevs: readonly string[] = [], standing: Standing = "accepted", ts = 0): Row => ({
+  id,
+  prevs,
+  standing,
+  ts,
+});
 const eventOf = ({ id, prevs, ts = 0 }: Row): GraphEvent => ({ eventId: id, prevEvents: prevs, originServerTs: ts });
 
 function graphOf(...rows: readonly Row[]): EventGraph {
@@ -20,7 +25,14 @@ function graphOf(...rows: readonly Row[]): EventGraph {
 
 describe("forward extremities [cap:extremities]", () => {
   it("are E4 and E6 in the spec's sample", () => {
-    const graph = graphOf(row("E1"), row("E2", ["E1"]), row("E3", ["E2"]), row("E4", ["E3"]), row("E5", ["E2"]), row("E6", ["E5"]));
+    const graph = graphOf(
+      row("E1"),
+      row("E2", ["E1"]),
+      row("E3", ["E2"]),
+      row("E4", ["E3"]),
+      row("E5", ["E2"]),
+      row("E6", ["E5"]),
+    );
     expect(graph.forwardExtremities()).toEqual(["E4", "E6"]);
   });
   it("are none of an empty room, and the only event of a new one", () => {
@@ -38,7 +50,12 @@ describe("forward extremities [cap:extremities]", () => {
     }
   });
   it("look through chains of events that do not count", () => {
-    const chain = [row("A"), row("S1", ["A"], "soft-failed"), row("R", ["S1"], "rejected"), row("S2", ["R"], "soft-failed")];
+    const chain = [
+      row("A"),
+      row("S1", ["A"], "soft-failed"),
+      row("R", ["S1"], "rejected"),
+      row("S2", ["R"], "soft-failed"),
+    ];
     expect(graphOf(...chain).forwardExtremities()).toEqual(["A"]);
     expect(graphOf(...chain, row("B", ["S2"])).forwardExtremities()).toEqual(["B"]);
     expect(graphOf(...chain, row("B", ["S2"], "rejected")).forwardExtremities()).toEqual(["A"]);
@@ -49,7 +66,12 @@ describe("forward extremities [cap:extremities]", () => {
     expect(graphOf(row("A"), row("C", ["M"]), row("M", ["A"])).forwardExtremities()).toEqual(["C"]);
   });
   it("are sorted by code point", () => {
-    expect(graphOf(row("$\u{1f600}"), row("$\uffff"), row("$b"), row("$a")).forwardExtremities()).toEqual(["$a", "$b", "$\uffff", "$\u{1f600}"]);
+    expect(graphOf(row("$\u{1f600}"), row("$\uffff"), row("$b"), row("$a")).forwardExtremities()).toEqual([
+      "$a",
+      "$b",
+      "$\uffff",
+      "$\u{1f600}",
+    ]);
   });
   it("follow a change of standing", () => {
     const graph = graphOf(row("A"), row("B", ["A"]));
@@ -68,7 +90,10 @@ describe("forward extremities [cap:extremities]", () => {
 describe("gaps [cap:graph]", () => {
   const graph = graphOf(row("A"), row("C", ["B", "A"]), row("D", ["B", "M"]), row("E", ["D"]));
   it("are cited events that are not here, with who cites them", () => {
-    expect(graph.gaps()).toEqual([{ missing: "B", citedBy: ["C", "D"] }, { missing: "M", citedBy: ["D"] }]);
+    expect(graph.gaps()).toEqual([
+      { missing: "B", citedBy: ["C", "D"] },
+      { missing: "M", citedBy: ["D"] },
+    ]);
     expect(graph.backwardExtremities()).toEqual(["C", "D"]);
     expect(graph.size).toBe(4);
     expect(["A", "B", "M", "X", "constructor"].map((id) => graph.has(id))).toEqual([true, false, false, false, false]);
@@ -85,7 +110,12 @@ describe("gaps [cap:graph]", () => {
 
 describe("topological order [cap:topological-order]", () => {
   it("puts parents first, then older, then smaller ids", () => {
-    const graph = graphOf(row("D", ["B", "C"], "accepted", 1), row("C", ["A"], "rejected", 5), row("B", ["A"], "accepted", 9), row("A", [], "accepted", 99));
+    const graph = graphOf(
+      row("D", ["B", "C"], "accepted", 1),
+      row("C", ["A"], "rejected", 5),
+      row("B", ["A"], "accepted", 9),
+      row("A", [], "accepted", 99),
+    );
     expect(graph.topological()).toEqual(["A", "C", "B", "D"]);
     const ties = graphOf(row("$\u{1f600}"), row("$\uffff"), row("$b", [], "accepted", -1));
     expect(ties.topological()).toEqual(["$b", "$\uffff", "$\u{1f600}"]);
@@ -112,26 +142,42 @@ describe("ancestors [cap:graph]", () => {
 
 describe("a graph as a set", () => {
   const standing = fc.constantFrom<Standing>("accepted", "accepted", "soft-failed", "rejected");
-  const rows = fc.array(fc.tuple(fc.array(fc.nat(), { maxLength: 3 }), standing, fc.nat(3)), { minLength: 1, maxLength: 16 }).map((list) =>
-    list.map(([picks, at, ts], n): Row => row(`$${String(n)}`, picks.map((pick) => `$${String(pick % (n + 1) === n ? "gap" : pick % (n + 1))}`), at, ts)),
-  );
+  const rows = fc
+    .array(fc.tuple(fc.array(fc.nat(), { maxLength: 3 }), standing, fc.nat(3)), { minLength: 1, maxLength: 16 })
+    .map((list) =>
+      list.map(([picks, at, ts], n): Row =>
+        row(
+          `$${String(n)}`,
+          picks.map((pick) => `$${String(pick % (n + 1) === n ? "gap" : pick % (n + 1))}`),
+          at,
+          ts,
+        ),
+      ),
+    );
 
   it("answers the same in any order of arrival [cap:extremities]", () => {
     fc.assert(
-      fc.property(rows.chain((list) => fc.tuple(fc.constant(list), fc.shuffledSubarray(list, { minLength: list.length }))), ([list, other]) => {
-        const [a, b] = [graphOf(...list), graphOf(...other)];
-        const ids = list.map(({ id }) => id);
-        const answers = (graph: EventGraph) => [
-          graph.size, graph.forwardExtremities(), graph.backwardExtremities(), graph.gaps(), graph.topological(),
-          ids.map((id) => [...graph.ancestors([id])].sort()),
-        ];
-        expect(answers(b)).toEqual(answers(a));
-        const order = a.topological() ?? [];
-        expect([...order].sort()).toEqual([...ids].sort());
-        for (const { id, prevs } of list) {
-          for (const prev of prevs) expect(order.indexOf(prev)).toBeLessThan(order.indexOf(id));
-        }
-      }),
+      fc.property(
+        rows.chain((list) => fc.tuple(fc.constant(list), fc.shuffledSubarray(list, { minLength: list.length }))),
+        ([list, other]) => {
+          const [a, b] = [graphOf(...list), graphOf(...other)];
+          const ids = list.map(({ id }) => id);
+          const answers = (graph: EventGraph) => [
+            graph.size,
+            graph.forwardExtremities(),
+            graph.backwardExtremities(),
+            graph.gaps(),
+            graph.topological(),
+            ids.map((id) => [...graph.ancestors([id])].sort()),
+          ];
+          expect(answers(b)).toEqual(answers(a));
+          const order = a.topological() ?? [];
+          expect([...order].sort()).toEqual([...ids].sort());
+          for (const { id, prevs } of list) {
+            for (const prev of prevs) expect(order.indexOf(prev)).toBeLessThan(order.indexOf(id));
+          }
+        },
+      ),
     );
   });
   it("has as extremities the accepted events without an accepted descendant", () => {
@@ -148,7 +194,10 @@ describe("a graph as a set", () => {
     const graph = new EventGraph();
     for (let at = 99_999; at >= 0; at--) {
       const last = at === 99_999 || at === 0;
-      graph.add({ eventId: `$${String(at)}`, prevEvents: at === 0 ? [] : [`$${String(at - 1)}`], originServerTs: 0 }, last ? "accepted" : "soft-failed");
+      graph.add(
+        { eventId: `$${String(at)}`, prevEvents: at === 0 ? [] : [`$${String(at - 1)}`], originServerTs: 0 },
+        last ? "accepted" : "soft-failed",
+      );
     }
     expect(graph.forwardExtremities()).toEqual(["$99999"]);
     expect(graph.topological()?.slice(0, 2)).toEqual(["$0", "$1"]);

@@ -4,14 +4,36 @@ import { describe, expect, it } from "vitest";
 import { encodeUnpadded } from "../../src/crypto/index.js";
 import { UsageError } from "../../src/errors.js";
 import {
-  checkSignatures, contentHash, contentHashMatches, eventIdOf, parsePdu, parsePduText, readEvent, redact, referenceHash,
-  separateId, signEvent,
+  checkSignatures,
+  contentHash,
+  contentHashMatches,
+  eventIdOf,
+  parsePdu,
+  parsePduText,
+  readEvent,
+  redact,
+  referenceHash,
+  separateId,
+  signEvent,
 } from "../../src/event/index.js";
 import { sameBytes } from "../../src/event/hashes.js";
 import { encodeCanonical } from "../../src/json/index.js";
 import { get, isArray, isObject, JsonFloat, type JsonObject, type JsonValue } from "../../src/json/value.js";
 import {
-  ALL, basePdu, changed, codeOf, frozen, hash43, keyOf, LAX, lookup, PAIRS, referenced, roomOf, rulesOf, valueOf,
+  ALL,
+  basePdu,
+  changed,
+  codeOf,
+  frozen,
+  hash43,
+  keyOf,
+  LAX,
+  lookup,
+  PAIRS,
+  referenced,
+  roomOf,
+  rulesOf,
+  valueOf,
 } from "../support/event.js";
 
 const key = keyOf("a.example", 1);
@@ -36,16 +58,26 @@ for (const id of ALL) {
     });
     it(`every other key counts, legacy ones too [cap:content-hash v:${id}]`, () => {
       const before = base64(contentHash(event));
-      for (const key of [...Object.keys(basePdu(id)), "age_ts", "outlier", "destinations", "origin", "redacts", "__proto__"]) {
+      for (const key of [
+        ...Object.keys(basePdu(id)),
+        "age_ts",
+        "outlier",
+        "destinations",
+        "origin",
+        "redacts",
+        "__proto__",
+      ]) {
         if (key === "hashes" || key === "signatures") continue;
         expect(base64(contentHash(changed(event, { [key]: "other" }))), key).not.toBe(before);
       }
     });
     it("a hash is matched by its bytes, in either alphabet and padding", () => {
       const hash = base64(contentHash(event));
-      const claim = (sha256: JsonValue): boolean => contentHashMatches(changed(event, { hashes: { sha256, md5: "x" } }));
+      const claim = (sha256: JsonValue): boolean =>
+        contentHashMatches(changed(event, { hashes: { sha256, md5: "x" } }));
       expect(contentHashMatches(event)).toBe(true);
-      for (const same of [hash, `${hash}=`, hash.replace(/\+/g, "-").replace(/\//g, "_")]) expect(claim(same)).toBe(true);
+      for (const same of [hash, `${hash}=`, hash.replace(/\+/g, "-").replace(/\//g, "_")])
+        expect(claim(same)).toBe(true);
       const other = hash.startsWith("A") ? `B${hash.slice(1)}` : `A${hash.slice(1)}`;
       for (const wrong of [other, "", `${hash}==`, hash.slice(0, -1), `${hash}AAAA`, ` ${hash}`, null, 1, {}, [hash]]) {
         expect(claim(wrong), JSON.stringify(wrong)).toBe(false);
@@ -88,9 +120,17 @@ for (const id of ALL) {
     it("takes what the rules read", () => {
       const event = basePdu(id, { state_key: "", hashes: undefined, signatures: undefined });
       expect(valueOf(readEvent(rules, event))).toMatchObject({
-        type: "m.room.message", sender: "@alice:a.example", roomId: roomOf(id), stateKey: "", depth: 5, hasRoomId: true,
-        originServerTs: 1_700_000_000_000, authEvents: [referenced(id, "a"), referenced(id, "b")],
-        prevEvents: [referenced(id, "p")], json: event, eventId: eventIdOf(rules, event),
+        type: "m.room.message",
+        sender: "@alice:a.example",
+        roomId: roomOf(id),
+        stateKey: "",
+        depth: 5,
+        hasRoomId: true,
+        originServerTs: 1_700_000_000_000,
+        authEvents: [referenced(id, "a"), referenced(id, "b")],
+        prevEvents: [referenced(id, "p")],
+        json: event,
+        eventId: eventIdOf(rules, event),
       });
     });
     it("honours a given id, which is part of the event in versions 1 and 2 only", () => {
@@ -111,23 +151,41 @@ for (const id of ALL) {
     it("fills in what may be missing, and takes references in either form", () => {
       const bare = { type: "m.room.create", sender: "@a:a.example", content: {}, event_id: "$x", state_key: "" };
       expect(valueOf(readEvent(rules, bare))).toMatchObject({
-        depth: 0, originServerTs: 0, authEvents: [], prevEvents: [], roomId: "!x", hasRoomId: false, redacts: undefined,
+        depth: 0,
+        originServerTs: 0,
+        authEvents: [],
+        prevEvents: [],
+        roomId: "!x",
+        hasRoomId: false,
+        redacts: undefined,
       });
       const both = { ...bare, auth_events: ["$a", ["$b", { sha256: "x" }], ["$c"]], room_id: "!r:a.example" };
       expect(valueOf(readEvent(rules, both))).toMatchObject({
-        authEvents: ["$a", "$b", "$c"], roomId: "!r:a.example", hasRoomId: true,
+        authEvents: ["$a", "$b", "$c"],
+        roomId: "!r:a.example",
+        hasRoomId: true,
       });
       expect(valueOf(readEvent(rules, { ...bare, depth: null, origin_server_ts: "1" }))).toMatchObject({
-        depth: 0, originServerTs: 0,
+        depth: 0,
+        originServerTs: 0,
       });
     });
     it("refuses what the rules cannot read", () => {
       const good = { type: "x", sender: "@a:a.example", content: {}, event_id: "$x" };
       expect(codeOf(readEvent(rules, good))).toBeUndefined();
       const wrong: JsonValue[] = [
-        null, [], "x", { ...good, type: 1 }, { ...good, sender: null }, { ...good, content: [] },
-        { ...good, state_key: null }, { ...good, auth_events: {} }, { ...good, prev_events: "x" },
-        { ...good, auth_events: [1] }, { ...good, auth_events: [[]] }, { ...good, prev_events: [[1, {}]] },
+        null,
+        [],
+        "x",
+        { ...good, type: 1 },
+        { ...good, sender: null },
+        { ...good, content: [] },
+        { ...good, state_key: null },
+        { ...good, auth_events: {} },
+        { ...good, prev_events: "x" },
+        { ...good, auth_events: [1] },
+        { ...good, auth_events: [[]] },
+        { ...good, prev_events: [[1, {}]] },
       ];
       for (const event of wrong) expect(codeOf(readEvent(rules, event)), JSON.stringify(event)).toBe("bad_format");
     });

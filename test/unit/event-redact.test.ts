@@ -14,9 +14,21 @@ const from9 = ["9", "10", "11", "12", "I.1"];
 const from11 = ["11", "12"];
 
 const keptTopLevel: Readonly<Record<string, readonly string[]>> = {
-  event_id: everywhere, type: everywhere, room_id: everywhere, sender: everywhere, state_key: everywhere,
-  content: everywhere, hashes: everywhere, signatures: everywhere, depth: everywhere, prev_events: everywhere,
-  auth_events: everywhere, origin_server_ts: everywhere, prev_state: to10, origin: to10, membership: to10,
+  event_id: everywhere,
+  type: everywhere,
+  room_id: everywhere,
+  sender: everywhere,
+  state_key: everywhere,
+  content: everywhere,
+  hashes: everywhere,
+  signatures: everywhere,
+  depth: everywhere,
+  prev_events: everywhere,
+  auth_events: everywhere,
+  origin_server_ts: everywhere,
+  prev_state: to10,
+  origin: to10,
+  membership: to10,
 };
 const neverTopLevel = ["unsigned", "redacts", "age_ts", "outlier", "destinations", "__proto__", "constructor", "x"];
 
@@ -25,24 +37,54 @@ const keptContent: Readonly<Record<string, Readonly<Record<string, readonly stri
   "m.room.create": { creator: everywhere },
   "m.room.join_rules": { join_rule: everywhere, allow: from8 },
   "m.room.power_levels": {
-    ban: everywhere, events: everywhere, events_default: everywhere, kick: everywhere, redact: everywhere,
-    state_default: everywhere, users: everywhere, users_default: everywhere, invite: from11,
+    ban: everywhere,
+    events: everywhere,
+    events_default: everywhere,
+    kick: everywhere,
+    redact: everywhere,
+    state_default: everywhere,
+    users: everywhere,
+    users_default: everywhere,
+    invite: from11,
   },
   "m.room.aliases": { aliases: to5 },
   "m.room.history_visibility": { history_visibility: everywhere },
   "m.room.redaction": { redacts: from11 },
 };
 const otherTypes = [
-  "m.room.message", "m.room.name", "m.room.topic", "m.room.third_party_invite", "m.room.server_acl",
-  "m.room.tombstone", "m.room.encryption", "m.message", "constructor", "__proto__", "toString", "",
+  "m.room.message",
+  "m.room.name",
+  "m.room.topic",
+  "m.room.third_party_invite",
+  "m.room.server_acl",
+  "m.room.tombstone",
+  "m.room.encryption",
+  "m.message",
+  "constructor",
+  "__proto__",
+  "toString",
+  "",
 ];
 const types = [...Object.keys(keptContent), ...otherTypes];
 
 /** Every content key that is protected somewhere, and names that a lookup could stumble over. */
 const contentKeys = [
   ...new Set(Object.values(keptContent).flatMap((keys) => Object.keys(keys))),
-  "notifications", "third_party_invite", "room_version", "m.federate", "additional_creators", "displayname",
-  "reason", "body", "m.text", "__proto__", "constructor", "hasOwnProperty", "toJSON", "ALLOW", "Membership",
+  "notifications",
+  "third_party_invite",
+  "room_version",
+  "m.federate",
+  "additional_creators",
+  "displayname",
+  "reason",
+  "body",
+  "m.text",
+  "__proto__",
+  "constructor",
+  "hasOwnProperty",
+  "toJSON",
+  "ALLOW",
+  "Membership",
 ];
 
 function full(type: string, stateKey: string | undefined): JsonObject {
@@ -108,7 +150,11 @@ for (const id of ALL) {
 
     it("keeps the value of a protected key whatever it is", () => {
       for (const value of [null, 0, "", [], {}, { __proto__: null, deep: [1] }]) {
-        const event = basePdu(id, { type: "m.room.join_rules", content: { join_rule: value }, origin_server_ts: value });
+        const event = basePdu(id, {
+          type: "m.room.join_rules",
+          content: { join_rule: value },
+          origin_server_ts: value,
+        });
         expect(redact(rules, event)).toMatchObject({ content: { join_rule: value }, origin_server_ts: value });
       }
     });
@@ -134,9 +180,14 @@ for (const id of ALL) {
 
     it("is idempotent and never changes the event id or the reference hash", () => {
       const key = fc.constantFrom(...contentKeys);
-      const value = fc.jsonValue({ maxDepth: 2 }).map((json) => withoutFloats(json));
+      const scalar = fc.oneof(fc.constant(null), fc.boolean(), fc.integer(), fc.string());
+      const value: fc.Arbitrary<JsonValue> = fc.oneof(scalar, fc.array(scalar), fc.dictionary(fc.string(), scalar));
       const event = fc
-        .tuple(fc.constantFrom(...types), fc.dictionary(key, value), fc.dictionary(fc.constantFrom("origin", "x"), value))
+        .tuple(
+          fc.constantFrom(...types),
+          fc.dictionary(key, value),
+          fc.dictionary(fc.constantFrom("origin", "x"), value),
+        )
         .map(([type, content, extra]) => basePdu(id, { ...extra, type, content, unsigned: { age: 1 } }));
       fc.assert(
         fc.property(event, (json) => {
@@ -155,12 +206,6 @@ for (const id of ALL) {
       expect(referenceHash(rules, stray)).not.toEqual(referenceHash(rules, plain));
     });
   });
-}
-
-function withoutFloats(json: unknown): JsonValue {
-  return JSON.parse(JSON.stringify(json, (_, part: unknown) => (typeof part === "number" ? Math.trunc(part) || 0 : part)), (_, part: unknown) => {
-    return typeof part === "number" && !Number.isSafeInteger(part) ? 0 : part;
-  }) as JsonValue;
 }
 
 describe("redacted events, case by case", () => {

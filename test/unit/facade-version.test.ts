@@ -8,7 +8,20 @@ import { encodeCanonical } from "../../src/json/index.js";
 import { JsonFloat, type JsonObject, type JsonValue } from "../../src/json/value.js";
 import { createRegistry, defineRoomVersion, deriveRules, roomVersions } from "../../src/versions/index.js";
 import { resolveV2 } from "../../src/stateres/index.js";
-import { ALL, basePdu, changed, codeOf, frozen, keyOf, LAX, lookup, PAIRS, roomOf, rulesOf, valueOf } from "../support/event.js";
+import {
+  ALL,
+  basePdu,
+  changed,
+  codeOf,
+  frozen,
+  keyOf,
+  LAX,
+  lookup,
+  PAIRS,
+  roomOf,
+  rulesOf,
+  valueOf,
+} from "../support/event.js";
 
 const key = keyOf("a.example", 1);
 
@@ -31,7 +44,10 @@ describe("version()", () => {
     expect(version("10", createRegistry([ten])).rules).toBe(ten.rules);
   });
   it("serves versions of one's own", () => {
-    const own = defineRoomVersion(deriveRules(rulesOf("10"), "org.example.x", { format: { eventIds: "hash-standard" } }), resolveV2);
+    const own = defineRoomVersion(
+      deriveRules(rulesOf("10"), "org.example.x", { format: { eventIds: "hash-standard" } }),
+      resolveV2,
+    );
     const api = version("org.example.x", roomVersions.with(own));
     expect(api.eventId(basePdu("10"))).toMatch(/^\$[A-Za-z0-9+/]{43}$/);
     expect(Object.isFrozen(api)).toBe(true);
@@ -74,17 +90,27 @@ for (const id of ALL) {
     it("reports signatures and the content hash together", () => {
       const signed = api.sign(event, key);
       expect(api.verify(signed, lookup(key))).toEqual({
-        status: "verified", contentHash: true, servers: new Map([["a.example", { status: "verified" }]]),
+        status: "verified",
+        contentHash: true,
+        servers: new Map([["a.example", { status: "verified" }]]),
       });
       const altered = changed(signed, { content: {} });
       expect(api.verify(altered, lookup(key))).toMatchObject({ status: "verified", contentHash: false });
-      expect(api.verify(changed(signed, { depth: 9 }), lookup(key))).toMatchObject({ status: "refused", contentHash: false });
+      expect(api.verify(changed(signed, { depth: 9 }), lookup(key))).toMatchObject({
+        status: "refused",
+        contentHash: false,
+      });
       expect(api.verify(signed, lookup()).status).toBe("needs-key");
     });
     it("throws for what is no event", () => {
       const calls: readonly ((pdu: unknown) => unknown)[] = [
-        api.redact, api.contentHash, api.eventId, (pdu) => api.sign(pdu, key), (pdu) => api.verify(pdu, lookup()),
-        api.authTypes, (pdu) => api.authorize(pdu, { authEvents: [] }),
+        (pdu) => api.redact(pdu),
+        (pdu) => api.contentHash(pdu),
+        (pdu) => api.eventId(pdu),
+        (pdu) => api.sign(pdu, key),
+        (pdu) => api.verify(pdu, lookup()),
+        (pdu) => api.authTypes(pdu),
+        (pdu) => api.authorize(pdu, { authEvents: [] }),
       ];
       for (const call of calls) {
         for (const pdu of [undefined, null, 1, "{}", [], new Date(0), { x: NaN }, { x: 1.5 }]) {
@@ -105,20 +131,41 @@ for (const id of ALL) {
   });
 }
 
+const createIdOf = (id: string): string => (id === "12" ? `$${"r".repeat(43)}` : "$create:a.example");
+
 /** A room with a moderator and a member, as its versions hold it; ids are given, so that the graph is easy to read. */
 function roomWith(id: string) {
   const create: JsonObject = {
-    event_id: id === "12" ? `$${"r".repeat(43)}` : "$create:a.example", type: "m.room.create", state_key: "", sender: "@alice:a.example",
-    content: { creator: "@alice:a.example", room_version: id }, auth_events: [], prev_events: [], origin_server_ts: 1,
+    event_id: createIdOf(id),
+    type: "m.room.create",
+    state_key: "",
+    sender: "@alice:a.example",
+    content: { creator: "@alice:a.example", room_version: id },
+    auth_events: [],
+    prev_events: [],
+    origin_server_ts: 1,
     ...(id === "12" ? {} : { room_id: roomOf(id) }),
   };
   const cite = (...names: string[]): JsonValue =>
-    names.filter((name) => id !== "12" || name !== "create").map((name) => (PAIRS.includes(id) ? [`$${name}:a.example`, {}] : `$${name}:a.example`));
+    names
+      .filter((name) => id !== "12" || name !== "create")
+      .map((name) => (PAIRS.includes(id) ? [`$${name}:a.example`, {}] : `$${name}:a.example`));
   const event = (name: string, parts: JsonObject): JsonObject => ({
-    event_id: `$${name}:a.example`, room_id: roomOf(id), sender: "@alice:a.example", origin_server_ts: 2, depth: 2,
-    prev_events: cite("create"), auth_events: cite("create", "join"), ...parts,
+    event_id: `$${name}:a.example`,
+    room_id: roomOf(id),
+    sender: "@alice:a.example",
+    origin_server_ts: 2,
+    depth: 2,
+    prev_events: cite("create"),
+    auth_events: cite("create", "join"),
+    ...parts,
   });
-  const join = event("join", { type: "m.room.member", state_key: "@alice:a.example", content: { membership: "join" }, auth_events: cite("create") });
+  const join = event("join", {
+    type: "m.room.member",
+    state_key: "@alice:a.example",
+    content: { membership: "join" },
+    auth_events: cite("create"),
+  });
   const name = (title: string, parts: JsonObject = {}): JsonObject =>
     event(title, { type: "m.room.name", state_key: "", content: { name: title }, ...parts });
   return { create, join, event, name, cite };
@@ -132,16 +179,24 @@ for (const id of ALL) {
 
   describe(`authorize in version ${id}`, () => {
     it("allows, and names the line that allowed", () => {
-      expect(api.authorize(create, { authEvents: [] })).toEqual({ verdict: "allowed", rule: expect.stringMatching(new RegExp(`^${prefix} rule 1\\.`)) as string });
+      expect(api.authorize(create, { authEvents: [] })).toEqual({
+        verdict: "allowed",
+        rule: expect.stringMatching(new RegExp(`^${prefix} rule 1\\.`)) as string,
+      });
       expect(api.authorize(name("n"), given)).toMatchObject({ verdict: "allowed" });
       expect(api.authTypes(name("n"))).toEqual([
-        ...(id === "12" ? [] : [["m.room.create", ""]]), ["m.room.power_levels", ""], ["m.room.member", "@alice:a.example"],
+        ...(id === "12" ? [] : [["m.room.create", ""]]),
+        ["m.room.power_levels", ""],
+        ["m.room.member", "@alice:a.example"],
       ]);
     });
     it("rejects with the rule, the reason and the events", () => {
       const stranger = name("n", { sender: "@eve:a.example", auth_events: cite("create") });
       const verdict = api.authorize(stranger, { ...given, authEvents: id === "12" ? [] : [create] });
-      expect(verdict).toMatchObject({ verdict: "rejected", refusal: { code: "auth_rejected", events: ["$n:a.example"] } });
+      expect(verdict).toMatchObject({
+        verdict: "rejected",
+        refusal: { code: "auth_rejected", events: ["$n:a.example"] },
+      });
       if (verdict.verdict === "rejected") expect(verdict.refusal.rule).toMatch(new RegExp(`^${prefix} rule [56]$`));
     });
     it("rejects what cites a rejected event", () => {
@@ -150,7 +205,10 @@ for (const id of ALL) {
       expect(api.authorize(name("n"), { ...given, rejected: ["$other:a.example"] }).verdict).toBe("allowed");
     });
     it("asks for what is missing instead of rejecting", () => {
-      const verdict = api.authorize(name("n"), { authEvents: id === "12" ? [] : [create], ...(id === "12" ? { create } : {}) });
+      const verdict = api.authorize(name("n"), {
+        authEvents: id === "12" ? [] : [create],
+        ...(id === "12" ? { create } : {}),
+      });
       expect(verdict).toEqual({ verdict: "needs", events: ["$join:a.example"], facts: [] });
       if (id === "12") {
         const needs = api.authorize(name("n"), { authEvents: [join] });
@@ -158,7 +216,11 @@ for (const id of ALL) {
       }
     });
     it("judges against the state where one is given, message events in it aside", () => {
-      const left = event("left", { type: "m.room.member", state_key: "@alice:a.example", content: { membership: "leave" } });
+      const left = event("left", {
+        type: "m.room.member",
+        state_key: "@alice:a.example",
+        content: { membership: "leave" },
+      });
       const message = event("m", { type: "m.room.member", content: {} });
       expect(api.authorize(name("n"), { ...given, state: [create, join, message] }).verdict).toBe("allowed");
       expect(api.authorize(name("n"), { ...given, state: [create, left, message] }).verdict).toBe("rejected");
@@ -170,8 +232,11 @@ for (const id of ALL) {
 
   describe(`resolve in version ${id}`, () => {
     const [x, y] = [name("x", { origin_server_ts: 3, depth: 3 }), name("y", { origin_server_ts: 4, depth: 4 })];
-    const createId = String(create["event_id"]);
-    const states = [[createId, "$join:a.example", "$x:a.example"], [createId, "$join:a.example", "$y:a.example"]];
+    const createId = createIdOf(id);
+    const states = [
+      [createId, "$join:a.example", "$x:a.example"],
+      [createId, "$join:a.example", "$y:a.example"],
+    ];
     const input = { stateSets: states, events: [create, join, x, y] };
 
     it("gives sorted ids, whatever the order of states and events", () => {
@@ -183,25 +248,39 @@ for (const id of ALL) {
     it("explains itself when asked", () => {
       const resolved = api.resolve({ ...input, trace: true });
       expect(resolved).toMatchObject({
-        verdict: "resolved", trace: { algorithm: id === "1" ? "v1" : id === "12" ? "v2.1" : "v2" },
+        verdict: "resolved",
+        trace: { algorithm: id === "1" ? "v1" : id === "12" ? "v2.1" : "v2" },
       });
-      if (resolved.verdict === "resolved") expect(resolved.trace?.outcomes.map(({ winner }) => winner)).toEqual(["$y:a.example"]);
+      if (resolved.verdict === "resolved")
+        expect(resolved.trace?.outcomes.map(({ winner }) => winner)).toEqual(["$y:a.example"]);
     });
     it("names the events that it lacks", () => {
       expect(api.resolve({ ...input, events: [create, join] })).toEqual({
-        verdict: "needs", events: ["$x:a.example", "$y:a.example"], facts: [],
+        verdict: "needs",
+        events: ["$x:a.example", "$y:a.example"],
+        facts: [],
       });
       expect(api.resolve({ stateSets: [["$z"], ["$\u{1f600}", "$\uffff", "$z"]], events: [] })).toEqual({
-        verdict: "needs", events: ["$z", "$\uffff", "$\u{1f600}"], facts: [],
+        verdict: "needs",
+        events: ["$z", "$\uffff", "$\u{1f600}"],
+        facts: [],
       });
     });
     it("refuses events of two rooms and cycles", () => {
       const foreign = changed(y, { room_id: id === "12" ? `!${"s".repeat(43)}` : "!other:a.example" });
       expect(api.resolve({ ...input, events: [create, join, x, foreign] })).toMatchObject({
-        verdict: "refused", refusal: { code: "wrong_room" },
+        verdict: "refused",
+        refusal: { code: "wrong_room" },
       });
-      const [a, b] = [changed(x, { auth_events: cite("create", "y") }), changed(y, { auth_events: cite("create", "x") })];
-      if (id !== "1") expect(api.resolve({ ...input, events: [create, join, a, b] })).toMatchObject({ verdict: "refused", refusal: { code: "cycle" } });
+      const [a, b] = [
+        changed(x, { auth_events: cite("create", "y") }),
+        changed(y, { auth_events: cite("create", "x") }),
+      ];
+      if (id !== "1")
+        expect(api.resolve({ ...input, events: [create, join, a, b] })).toMatchObject({
+          verdict: "refused",
+          refusal: { code: "cycle" },
+        });
     });
     it("throws for a message in a state", () => {
       const message = event("m", { type: "m.room.message", content: {} });
@@ -209,7 +288,13 @@ for (const id of ALL) {
     });
     it("does not lean on rejected auth events", () => {
       // Neither state holds the join that both candidates cite.
-      const bare = { ...input, stateSets: [[createId, "$x:a.example"], [createId, "$y:a.example"]] };
+      const bare = {
+        ...input,
+        stateSets: [
+          [createId, "$x:a.example"],
+          [createId, "$y:a.example"],
+        ],
+      };
       const winner = api.resolve(bare);
       // Version 1 looks at the given states only; where nobody passes, the last in its order stays (SR1).
       const stands = id === "1" ? "$x:a.example" : "$y:a.example";
@@ -227,8 +312,11 @@ describe("signature facts", () => {
   const rules = event("rules", { type: "m.room.join_rules", state_key: "", content: { join_rule: "restricted" } });
   const { join } = roomWith("10");
   const restricted = event("bob", {
-    type: "m.room.member", state_key: "@bob:b.example", sender: "@bob:b.example",
-    content: { membership: "join", join_authorised_via_users_server: "@alice:a.example" }, auth_events: cite("create", "rules", "join"),
+    type: "m.room.member",
+    state_key: "@bob:b.example",
+    sender: "@bob:b.example",
+    content: { membership: "join", join_authorised_via_users_server: "@alice:a.example" },
+    auth_events: cite("create", "rules", "join"),
   });
   const authEvents = [create, rules, join];
   const verifies = (): boolean => true;
@@ -236,14 +324,19 @@ describe("signature facts", () => {
   it("count as settled unless the caller knows better [cap:auth-restricted v:10]", () => {
     expect(api.authorize(restricted, { authEvents })).toMatchObject({ verdict: "allowed", rule: "v10 rule 4.3.5.3" });
     expect(api.authorize(restricted, { authEvents, facts: { signedBy: () => false, verifies } })).toMatchObject({
-      verdict: "rejected", refusal: { rule: "v10 rule 4.2.1" },
+      verdict: "rejected",
+      refusal: { rule: "v10 rule 4.2.1" },
     });
     expect(api.authorize(restricted, { authEvents, facts: { signedBy: () => undefined, verifies } })).toEqual({
-      verdict: "needs", events: [], facts: [{ fact: "signed-by", server: "a.example" }],
+      verdict: "needs",
+      events: [],
+      facts: [{ fact: "signed-by", server: "a.example" }],
     });
   });
   it("a key lookup that throws is the caller's fault", () => {
-    const broken: KeyLookup = () => { throw new Error("no store"); };
+    const broken: KeyLookup = () => {
+      throw new Error("no store");
+    };
     expect(() => api.verify(signEvent(rulesOf("10"), basePdu("10"), key), broken)).toThrow("no store");
   });
 });

@@ -4,7 +4,14 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { decodeBase64, encodeUnpadded, publicKeyFromSeed } from "../../src/crypto/index.js";
 import {
-  checkSignatures, contentHash, contentHashMatches, referenceHash, redact, signedBytes, signEvent, signJson,
+  checkSignatures,
+  contentHash,
+  contentHashMatches,
+  referenceHash,
+  redact,
+  signedBytes,
+  signEvent,
+  signJson,
 } from "../../src/event/index.js";
 import type { JsonObject } from "../../src/json/value.js";
 import { ALL, changed, frozen, rulesOf } from "../support/event.js";
@@ -42,7 +49,9 @@ describe("appendix: JSON signing [cap:signing]", () => {
   it.each(fixture.json_signing)("signs the same with `unsigned` and a signature there already", ({ input, signed }) => {
     const before = frozen(changed(input, { unsigned: { age: 1 }, signatures: { other: { "ed25519:9": "abc" } } }));
     expect(signJson(before, key)).toEqual({
-      ...signed, unsigned: { age: 1 }, signatures: { ...signed.signatures, other: { "ed25519:9": "abc" } },
+      ...signed,
+      unsigned: { age: 1 },
+      signatures: { ...signed.signatures, other: { "ed25519:9": "abc" } },
     });
   });
 });
@@ -62,7 +71,12 @@ for (const id of keepOrigin) {
     it(`verifies, and goes on verifying when redacted [cap:signature-check v:${id}]`, () => {
       for (const json of [redactable.signed, redact(rules, redactable.signed)]) {
         const event = {
-          type: "m.room.message", sender: "@u:domain", content: {}, eventId: "$0:domain", originServerTs: 1000000, json,
+          type: "m.room.message",
+          sender: "@u:domain",
+          content: {},
+          eventId: "$0:domain",
+          originServerTs: 1000000,
+          json,
         };
         expect(checkSignatures(rules, event, keys).status).toBe("verified");
       }
@@ -81,7 +95,8 @@ for (const id of ["11", "12"]) {
     it(`signs it [cap:signing v:${id}]`, () => {
       const signature = fixture.derived["minimal_signature_v11"];
       expect(signEvent(rules, frozen(minimal.input), key)).toEqual({
-        ...minimal.signed, signatures: { domain: { "ed25519:1": signature } },
+        ...minimal.signed,
+        signatures: { domain: { "ed25519:1": signature } },
       });
     });
     it(`computes its reference hash [cap:event-id v:${id}]`, () => {
@@ -93,10 +108,15 @@ for (const id of ["11", "12"]) {
 
 describe("the derived values, by hand and by another Ed25519", () => {
   const covered = (origin: string): string =>
-    `{"auth_events":[],"content":{},"depth":3,"hashes":{"sha256":"5jM4wQpv6lnBo7CLIghJuHdW+s2CMBJPUOGOC89ncos"},${origin}` +
+    '{"auth_events":[],"content":{},"depth":3,"hashes":{"sha256":"5jM4wQpv6lnBo7CLIghJuHdW+s2CMBJPUOGOC89ncos"},' +
+    origin +
     '"origin_server_ts":1000000,"prev_events":[],"room_id":"!x:domain","sender":"@a:domain","type":"X"}';
   const der = (prefix: string, raw: Uint8Array): Buffer => Buffer.concat([Buffer.from(prefix, "hex"), raw]);
-  const secret = createPrivateKey({ key: der("302e020100300506032b657004220420", key.seed), format: "der", type: "pkcs8" });
+  const secret = createPrivateKey({
+    key: der("302e020100300506032b657004220420", key.seed),
+    format: "der",
+    type: "pkcs8",
+  });
   const open = createPublicKey({ key: der("302a300506032b6570032100", keys().key), format: "der", type: "spki" });
 
   it.each([
@@ -109,7 +129,10 @@ describe("the derived values, by hand and by another Ed25519", () => {
     expect(createHash("sha256").update(message).digest("base64url")).toBe(fixture.derived[hashName]);
   });
   it("the library signs those very bytes", () => {
-    for (const [id, origin] of [["10", '"origin":"domain",'], ["11", ""]] as const) {
+    for (const [id, origin] of [
+      ["10", '"origin":"domain",'],
+      ["11", ""],
+    ] as const) {
       const signed = new TextDecoder().decode(signedBytes(redact(rulesOf(id), minimal.signed)));
       expect(signed).toBe(covered(origin));
     }
