@@ -217,6 +217,7 @@ function stateTitle({ state, tips }: RoomReport): string {
 
 function stateLines(report: RoomReport): readonly string[] {
   const { state } = report;
+  if (report.events.length === 0) return [];
   if (state === undefined) return ["  unknown: the ancestry of no event is complete"];
   return table(
     state.map(({ type, stateKey, eventId }) => [printable(type), printable(stateKey), printable(eventId)]),

@@ -30,8 +30,7 @@ export function readDump(text: string, options: ReadOptions = {}): Result<Dump> 
   const values = parseValues(text);
   if (!values.ok) return values;
   const collector = new Collector();
-  if (values.value.length === 1) collector.collect(values.value[0] ?? null, "");
-  else values.value.forEach((value, at) => collector.collect(value, `line ${at + 1}`));
+  for (const { value, where } of values.value) collector.collect(value, where);
   if (collector.clientEvent !== undefined) return refuse("bad_format", clientSentence(collector.clientEvent));
   if (collector.events.length === 0 && collector.request === undefined) {
     return refuse("bad_format", "no federation events are in this file: it holds none of the shapes that can be read");
@@ -47,16 +46,21 @@ function clientSentence(where: string): string {
   );
 }
 
+interface PlacedValue {
+  readonly value: JsonValue;
+  readonly where: string;
+}
+
 /** The text as one JSON value, or else as one value a line. */
-function parseValues(text: string): Result<readonly JsonValue[]> {
+function parseValues(text: string): Result<readonly PlacedValue[]> {
   const whole = parseLax(text);
-  if (whole.ok) return ok([whole.value]);
-  const values: JsonValue[] = [];
+  if (whole.ok) return ok([{ value: whole.value, where: "" }]);
+  const values: PlacedValue[] = [];
   const lines = text.split("\n");
   for (const [at, line] of lines.entries()) {
     if (/^[ \t\r]*$/.test(line)) continue;
     const parsed = parseLax(line);
-    if (parsed.ok) values.push(parsed.value);
+    if (parsed.ok) values.push({ value: parsed.value, where: `line ${at + 1}` });
     else if (values.length === 0) return notJson(whole.error);
     else return notJson({ ...parsed.error, reason: `line ${at + 1}: ${parsed.error.reason}` });
   }
