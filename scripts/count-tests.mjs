@@ -1,8 +1,8 @@
 /** Prints "passed failed skipped" from vitest JSON reports, added up. A file that could not be loaded counts as a failure. */
 import { existsSync, readFileSync } from "node:fs";
 
-/** @type {{ testResults: { status: string, assertionResults: { status: string }[] }[] }[]} */
 const files = process.argv.slice(2).filter((file) => existsSync(file));
+/** @type {{ testResults: { status: string, assertionResults: { status: string }[] }[] }[]} */
 const reports = files.map((file) => JSON.parse(readFileSync(file, "utf8")));
 // A suite that left no report did not run: that is a failure, and the others still count.
 const counts = { passed: 0, failed: process.argv.length - 2 - files.length, skipped: 0 };

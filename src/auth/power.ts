@@ -16,8 +16,10 @@ export type Unreadable = undefined;
 
 const noEntries: JsonObject = Object.freeze({});
 
+export type ScalarLevel = "users_default" | "events_default" | "state_default" | "ban" | "redact" | "kick" | "invite";
+
 /** The seven scalar levels and their defaults, by key of the content. */
-export const scalarDefaults = Object.freeze({
+export const scalarDefaults: Readonly<Record<ScalarLevel, number>> = Object.freeze({
   users_default: 0,
   events_default: 0,
   state_default: 50,
@@ -25,9 +27,7 @@ export const scalarDefaults = Object.freeze({
   redact: 50,
   kick: 50,
   invite: 0,
-} as const);
-
-export type ScalarLevel = keyof typeof scalarDefaults;
+});
 
 /** Python's `int` refuses longer strings of digits, and so does Synapse. */
 const MAX_DIGITS = 4300;
@@ -69,6 +69,14 @@ function narrow(value: bigint): Level {
 /** The creator in the sense of the first join and the level-100 default. */
 export function creatorOf(rules: RoomVersionRules, create: RoomEvent): JsonValue | undefined {
   return rules.auth.creator === "sender" ? create.sender : get(create.content, "creator");
+}
+
+/** v12: the create event's sender and its `additional_creators`; nobody in other versions. */
+export function privilegedCreators(rules: RoomVersionRules, create: RoomEvent): readonly string[] {
+  if (rules.auth.creatorPower !== "infinite") return [];
+  const additional = get(create.content, "additional_creators");
+  const others = isArray(additional) ? additional.filter((user) => typeof user === "string") : [];
+  return [create.sender, ...others];
 }
 
 /** v12: whether `user` is the create event's sender or one of its `additional_creators`. */

@@ -21,6 +21,8 @@ export class RoomIndex {
   readonly #keys: (readonly [type: string, stateKey: string])[] = [];
   readonly #keyOf: number[] = [];
   #order: Int32Array | undefined;
+  /** The state that was made last: the next one is likely to have most of it in common, and shares that. */
+  #lastState: StateMap = StateMap.empty;
   /** Whether every event was added after all that it cites, so that numbers are a topological order. */
   #parentsFirst = true;
 
@@ -158,14 +160,17 @@ export class RoomIndex {
    * @throws UsageError for an id that was not added or is no state event.
    */
   stateOf(ids: Iterable<string>): StateMap {
-    let state = StateMap.empty;
+    const keys: number[] = [];
+    const events: number[] = [];
     for (const id of ids) {
       const number = this.numberOf(id);
       const key = number === ABSENT ? ABSENT : this.keyOf(number);
       if (key === ABSENT) throw new UsageError(`${id} is not a state event of this index: add it first`);
-      state = state.set(key, number);
+      keys.push(key);
+      events.push(number);
     }
-    return state;
+    this.#lastState = StateMap.of(keys, events, this.#lastState);
+    return this.#lastState;
   }
 
   /** The ids that a state holds, in code-point-free index order; sort them if order matters. */

@@ -32,11 +32,16 @@ const SETS_PER_SWEEP = 30;
  * The auth difference: events in some, not all, of the states' full auth chains, the state events
  * themselves included, as Synapse counts them (SR4). `order` lists every number after its parents.
  */
-export function authDifference(index: RoomIndex, order: Int32Array, states: readonly StateMap[]): number[] {
+export function authDifference(
+  index: RoomIndex,
+  order: Int32Array,
+  states: readonly StateMap[],
+  conflicted: ConflictedKeys = conflictedKeys(states),
+): number[] {
   const some = new Uint8Array(index.size);
   const notAll = new Uint8Array(index.size);
   for (let from = 0; from < states.length; from += SETS_PER_SWEEP) {
-    sweep(index, order, states.slice(from, from + SETS_PER_SWEEP), some, notAll);
+    sweep(index, order, marksOf(index, states.slice(from, from + SETS_PER_SWEEP), conflicted), some, notAll);
   }
   const difference: number[] = [];
   for (let number = 0; number < some.length; number++) {
@@ -45,21 +50,37 @@ export function authDifference(index: RoomIndex, order: Int32Array, states: read
   return difference;
 }
 
+interface Marks {
+  /** One bit for each state that holds the event. */
+  readonly reached: Int32Array;
+  readonly all: number;
+}
+
+/** What every state holds is marked in one go: at most keys, not states times keys, are looked at. */
+function marksOf(index: RoomIndex, states: readonly StateMap[], conflicted: ConflictedKeys): Marks {
+  const reached = new Int32Array(index.size);
+  const all = 2 ** states.length - 1;
+  states[0]?.forEach((event) => {
+    reached[event] = all;
+  });
+  for (const [key, candidates] of conflicted) {
+    for (const candidate of candidates) reached[candidate] = 0;
+    states.forEach((state, bit) => {
+      const event = state.get(key);
+      if (event !== ABSENT) reached[event]! |= 1 << bit;
+    });
+  }
+  return { reached, all };
+}
+
 /** Hands every state's bit down the auth edges in one pass over the order, children before parents. */
 function sweep(
   index: RoomIndex,
   order: Int32Array,
-  states: readonly StateMap[],
+  { reached, all }: Marks,
   some: Uint8Array,
   notAll: Uint8Array,
 ): void {
-  const reached = new Int32Array(index.size);
-  const all = 2 ** states.length - 1;
-  states.forEach((state, bit) => {
-    state.forEach((event) => {
-      reached[event]! |= 1 << bit;
-    });
-  });
   for (let at = order.length - 1; at >= 0; at--) {
     const number = order[at]!;
     const mask = reached[number]!;

@@ -67,7 +67,7 @@ function fullConflictedSet(
   const full = new Set<number>();
   for (const candidates of conflicted.values()) for (const number of candidates) full.add(number);
   const subgraph = variant.subgraph ? conflictedSubgraph(index, order, full) : [];
-  const difference = authDifference(index, order, states);
+  const difference = authDifference(index, order, states, conflicted);
   for (const number of difference) full.add(number);
   for (const number of subgraph) full.add(number);
   trace?.sets(difference, subgraph, full);
