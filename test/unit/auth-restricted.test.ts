@@ -166,7 +166,7 @@ describe.each(versions("8-12,I.1"))("join_authorised_via_users_server [cap:auth-
   });
 });
 
-describe.each(versions("1-7"))("before room version 8 [cap:auth-restricted v:%s]", (version) => {
+describe.each(versions("1-7"))("before room version 8 [cap:auth-membership v:%s]", (version) => {
   it("restricted is an unknown join rule, and an authoriser is not looked at", () => {
     const here = room(version, sketch);
     const { facts, asked } = asking(false);
@@ -177,7 +177,7 @@ describe.each(versions("1-7"))("before room version 8 [cap:auth-restricted v:%s]
   });
 });
 
-describe.each(versions("1-9"))("before room version 10 [cap:auth-restricted v:%s]", (version) => {
+describe.each(versions("1-9"))("before room version 10 [cap:auth-membership v:%s]", (version) => {
   it("knock_restricted is an unknown join rule, even to the invited", () => {
     const number = `${at(version, "join")}.${isOneOf(version, "1-7") ? 6 : 7}`;
     const members = { ...sketch.members, [carol]: "invite" };
@@ -186,7 +186,7 @@ describe.each(versions("1-9"))("before room version 10 [cap:auth-restricted v:%s
   });
 });
 
-describe.each(versions("1-6"))("before room version 7 [cap:auth-knock v:%s]", (version) => {
+describe.each(versions("1-6"))("before room version 7 [cap:auth-membership v:%s]", (version) => {
   it("there is no knocking: no membership, no join rule, no way to take one back", () => {
     const members = { [alice]: "invite", [bob]: "join", [carol]: "knock" };
     const here = room(version, { joinRule: "knock", members });
