@@ -9,6 +9,12 @@ const stateOf = (entries: Iterable<Entry>): StateMap => {
   for (const [key, event] of entries) state = state.set(key, event);
   return state;
 };
+const of = (entries: readonly Entry[], like?: StateMap): StateMap =>
+  StateMap.of(
+    entries.map(([key]) => key),
+    entries.map(([, event]) => event),
+    like,
+  );
 const entriesOf = (state: StateMap): Entry[] => {
   const entries: Entry[] = [];
   state.forEach((event, key) => entries.push([key, event]));
@@ -23,7 +29,22 @@ const differences = (a: StateMap, b: StateMap): (readonly [number, number, numbe
 /** Keys around every place where the tree grows by a level. */
 const key = fc.oneof(
   fc.nat(80),
-  fc.constantFrom(31, 32, 33, 1023, 1024, 1025, 32_767, 32_768, 40_000, 1_048_575, 1_048_576, 2 ** 25, 2 ** 30, 2 ** 31 - 1),
+  fc.constantFrom(
+    31,
+    32,
+    33,
+    1023,
+    1024,
+    1025,
+    32_767,
+    32_768,
+    40_000,
+    1_048_575,
+    1_048_576,
+    2 ** 25,
+    2 ** 30,
+    2 ** 31 - 1,
+  ),
 );
 const changes = fc.array(fc.tuple(key, fc.oneof(fc.constant(ABSENT), fc.nat(9))), { maxLength: 60 });
 
@@ -46,7 +67,8 @@ describe("StateMap", () => {
         const expected = [...model].sort(([a], [b]) => a - b);
         expect(entriesOf(state)).toEqual(expected);
         expect(state.any()).toBe(expected[0]?.[1] ?? ABSENT);
-        for (const probe of [0, 31, 32, 1024, 32_768, 2 ** 30]) expect(state.get(probe)).toBe(model.get(probe) ?? ABSENT);
+        for (const probe of [0, 31, 32, 1024, 32_768, 2 ** 30])
+          expect(state.get(probe)).toBe(model.get(probe) ?? ABSENT);
         expect(state.equals(stateOf(model))).toBe(true);
         expect(stateOf(model).equals(state)).toBe(true);
       }),
@@ -71,6 +93,29 @@ describe("StateMap", () => {
       }),
       { numRuns: 150 },
     );
+  });
+
+  it("is the same made at once as set key by key, whatever it shares with", () => {
+    const dense = fc.array(fc.tuple(fc.nat(2500), fc.nat(5)), { maxLength: 60 });
+    fc.assert(
+      fc.property(dense, dense, fc.boolean(), changes, (entries, more, fromSame, others) => {
+        const expected = stateOf(entries);
+        const like = fromSame ? more.reduce(apply, expected) : stateOf(others);
+        for (const made of [of(entries), of(entries, like), of(entries, expected)]) {
+          expect(entriesOf(made)).toEqual(entriesOf(expected));
+          expect(made.size).toBe(expected.size);
+          expect(made.equals(expected)).toBe(true);
+          expect(differences(made, like)).toEqual(differences(expected, like));
+          expect(entriesOf(made.set(7, 99))).toEqual(entriesOf(expected.set(7, 99)));
+        }
+        expect(entriesOf(of([...more, ...entries], like))).toEqual(entriesOf(stateOf([...more, ...entries])));
+      }),
+      { numRuns: 100 },
+    );
+    expect(of([], stateOf([[1, 1]])).size).toBe(0);
+    const big = Array.from({ length: 40_000 }, (_, at): Entry => [at, at]);
+    const same = of(big, of(big.slice(0, 33_000)));
+    expect([same.size, same.get(39_999), same.get(40_000)]).toEqual([40_000, 39_999, ABSENT]);
   });
 
   it("holds more than 32^3 keys", () => {
@@ -103,7 +148,12 @@ describe("StateMap", () => {
   });
 
   it("is empty where all was removed", () => {
-    const emptied = stateOf([[1, 1], [40_000, 2]]).set(1, ABSENT).set(40_000, ABSENT);
+    const emptied = stateOf([
+      [1, 1],
+      [40_000, 2],
+    ])
+      .set(1, ABSENT)
+      .set(40_000, ABSENT);
     expect([emptied.size, emptied.any(), entriesOf(emptied)]).toEqual([0, ABSENT, []]);
     expect(emptied.equals(StateMap.empty)).toBe(true);
     expect(StateMap.empty.equals(emptied)).toBe(true);
@@ -113,12 +163,21 @@ describe("StateMap", () => {
 
   it("compares states of different height", () => {
     const low = stateOf([[3, 1]]);
-    const high = stateOf([[3, 1], [50_000, 9]]);
+    const high = stateOf([
+      [3, 1],
+      [50_000, 9],
+    ]);
     expect(differences(low, high)).toEqual([[50_000, ABSENT, 9]]);
     expect(differences(high, low)).toEqual([[50_000, 9, ABSENT]]);
     expect(differences(high.set(50_000, ABSENT), low)).toEqual([]);
-    expect(differences(StateMap.empty, high)).toEqual([[3, ABSENT, 1], [50_000, ABSENT, 9]]);
-    expect(differences(high, StateMap.empty)).toEqual([[3, 1, ABSENT], [50_000, 9, ABSENT]]);
+    expect(differences(StateMap.empty, high)).toEqual([
+      [3, ABSENT, 1],
+      [50_000, ABSENT, 9],
+    ]);
+    expect(differences(high, StateMap.empty)).toEqual([
+      [3, 1, ABSENT],
+      [50_000, 9, ABSENT],
+    ]);
   });
 });
 
