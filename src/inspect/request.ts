@@ -1,6 +1,5 @@
 /** Resolve requests: the events and states of one resolution, read and indexed. */
 import { RoomIndex } from "../dag/room-index.js";
-import { ABSENT } from "../dag/state-map.js";
 import type { StateMap } from "../dag/state-map.js";
 import { ok, refuse } from "../errors.js";
 import type { Result } from "../errors.js";
@@ -15,8 +14,7 @@ export interface LoadedRequest {
 }
 
 /**
- * Indexes the events of a request and makes its states. States after the first are made from it, so
- * that they share what is equal, as the states of one room do in a server.
+ * Indexes the events of a request and makes its states.
  *
  * @returns a refusal `bad_format` for an event that cannot be read or a state that names an event that
  * is not there or has no state key.
@@ -33,28 +31,11 @@ export function loadRequest(version: RoomVersion, request: ResolveRequest): Resu
   }
   const states: StateMap[] = [];
   for (const ids of request.stateSets) {
-    const state = stateLike(index, states[0], ids);
-    if (!state.ok) return state;
-    states.push(state.value);
+    const stray = ids.find((id) => index.get(id)?.stateKey === undefined);
+    if (stray !== undefined) {
+      return refuse("bad_format", `${stray} is in a state but is no state event among the events`, { events: [stray] });
+    }
+    states.push(index.stateOf(ids));
   }
   return ok({ index, states });
-}
-
-function stateLike(index: RoomIndex, base: StateMap | undefined, ids: readonly string[]): Result<StateMap> {
-  const wanted = new Map<number, number>();
-  for (const id of ids) {
-    const number = index.numberOf(id);
-    const key = number === ABSENT ? ABSENT : index.keyOf(number);
-    if (key === ABSENT) {
-      return refuse("bad_format", `${id} is in a state but is no state event among the events`, { events: [id] });
-    }
-    wanted.set(key, number);
-  }
-  if (base === undefined) return ok(index.stateOf(ids));
-  let state = base;
-  base.forEach((_, key) => {
-    if (!wanted.has(key)) state = state.set(key, ABSENT);
-  });
-  for (const [key, number] of wanted) state = state.set(key, number);
-  return ok(state);
 }
