@@ -5,8 +5,25 @@ import { type Bundle, bundle, coreEntries, readText, root } from "./support.js";
 
 /** What a platform adds to the language. */
 const ambient = [
-  "process", "Buffer", "require", "module", "fetch", "setTimeout", "setInterval", "setImmediate", "queueMicrotask",
-  "TextEncoder", "TextDecoder", "crypto", "performance", "URL", "structuredClone", "window", "self", "console", "atob",
+  "process",
+  "Buffer",
+  "require",
+  "module",
+  "fetch",
+  "setTimeout",
+  "setInterval",
+  "setImmediate",
+  "queueMicrotask",
+  "TextEncoder",
+  "TextDecoder",
+  "crypto",
+  "performance",
+  "URL",
+  "structuredClone",
+  "window",
+  "self",
+  "console",
+  "atob",
 ];
 
 /** An object for each entry: `ids/index` → `ids`, `versions/v12` → `versions_v12`. */
@@ -80,8 +97,15 @@ describe("the core without a platform", () => {
 
   it("is tried with every operation", () => {
     const operations = new Set([...vectors.keys()].map((kind) => kind.split(" ")[0]));
-    expect([...operations].sort())
-      .toEqual(["auth", "canonical", "content_hash", "event_id", "redact", "resolve", "sign"]);
+    expect([...operations].sort()).toEqual([
+      "auth",
+      "canonical",
+      "content_hash",
+      "event_id",
+      "redact",
+      "resolve",
+      "sign",
+    ]);
   });
 
   it.each([...vectors])("answers %s as recorded", (_, lines) => {
@@ -93,8 +117,9 @@ describe("the core without a platform", () => {
 
   it("hashes bytes", () => {
     // SHA-256 of the empty message, from FIPS 180-4's examples.
-    expect(evaluate(`bundled.crypto.encodeUnpadded(bundled.crypto.sha256(new Uint8Array(0)))`))
-      .toBe("47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU");
+    expect(evaluate(`bundled.crypto.encodeUnpadded(bundled.crypto.sha256(new Uint8Array(0)))`)).toBe(
+      "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU",
+    );
   });
 });
 
@@ -106,10 +131,12 @@ describe("a bundle of version 12 alone", () => {
   const resolverOfV1 = functionsIn("src/stateres/v1.ts");
 
   function functionsIn(path: string): readonly string[] {
-    const elsewhere = (readdirSync(`${root}src`, { recursive: true, encoding: "utf8" }))
+    const elsewhere = readdirSync(`${root}src`, { recursive: true, encoding: "utf8" })
       .filter((name) => name.endsWith(".ts") && `src/${name}` !== path)
-      .map((name) => readText(`src/${name}`)).join("\n");
-    return [...readText(path).matchAll(/^(?:export )?function (\w+)/gm)].map(([, name = ""]) => name)
+      .map((name) => readText(`src/${name}`))
+      .join("\n");
+    return [...readText(path).matchAll(/^(?:export )?function (\w+)/gm)]
+      .map(([, name = ""]) => name)
       .filter((name) => !elsewhere.includes(`function ${name}(`));
   }
 

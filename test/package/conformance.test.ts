@@ -34,12 +34,14 @@ describe("the conformance page", () => {
   });
 
   it("claims nothing from tests that were skipped or failed, or that another test contradicts", () => {
-    const claims = collect(report(
-      ["vectors", "passed", tag("redaction v:1-2")],
-      ["unit", "failed", tag("redaction v:2")],
-      ["unit", "skipped", tag("redaction v:3")],
-      ["unit", "todo", tag("redaction v:4")],
-    ));
+    const claims = collect(
+      report(
+        ["vectors", "passed", tag("redaction v:1-2")],
+        ["unit", "failed", tag("redaction v:2")],
+        ["unit", "skipped", tag("redaction v:3")],
+        ["unit", "todo", tag("redaction v:4")],
+      ),
+    );
     expect([...claims]).toEqual(["redaction 1 V"]);
   });
 

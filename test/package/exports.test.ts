@@ -37,8 +37,12 @@ function compileUser(moduleResolution: ts.ModuleResolutionKind, module: ts.Modul
       path === file ? ts.createSourceFile(path, text, language) : host.getSourceFile(path, language, ...rest),
   };
   const program = ts.createProgram([file], options, userHost);
-  return ts.getPreEmitDiagnostics(program).map(({ messageText, file: where }) =>
-    `${where?.fileName.replace(root, "") ?? ""}: ${ts.flattenDiagnosticMessageText(messageText, "\n")}`);
+  return ts
+    .getPreEmitDiagnostics(program)
+    .map(
+      ({ messageText, file: where }) =>
+        `${where?.fileName.replace(root, "") ?? ""}: ${ts.flattenDiagnosticMessageText(messageText, "\n")}`,
+    );
 }
 
 describe("the exports of the package", () => {
@@ -96,9 +100,16 @@ describe("the files of the package", () => {
   it("use nothing of a platform outside the command line", async () => {
     const lines = builtEntries.map((entry, index) => `export * as entry${index} from "./dist/${entry}.js";`);
     const { metafile } = await bundle(lines.join("\n"), "esm", ["node:*", "@noble/*", "fast-check"]);
-    const imported = Object.values(metafile.outputs).flatMap(({ imports }) => imports)
-      .filter(({ external }) => external === true).map(({ path }) => path);
-    const packages = imported.map((path) => path.split("/").slice(0, path.startsWith("@") ? 2 : 1).join("/"));
+    const imported = Object.values(metafile.outputs)
+      .flatMap(({ imports }) => imports)
+      .filter(({ external }) => external === true)
+      .map(({ path }) => path);
+    const packages = imported.map((path) =>
+      path
+        .split("/")
+        .slice(0, path.startsWith("@") ? 2 : 1)
+        .join("/"),
+    );
     const allowed = [...Object.keys(manifest.dependencies), "fast-check"];
     expect(packages.filter((name) => !allowed.includes(name))).toEqual([]);
     expect(packages).not.toContain("fast-json-stable-stringify");

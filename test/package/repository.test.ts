@@ -3,7 +3,8 @@ import { describe, expect, it } from "vitest";
 import { readText, root, run } from "./support.js";
 
 /** Every file of the repository, committed or about to be. */
-const files = run("git", ["ls-files", "--cached", "--others", "--exclude-standard", "-z"]).split("\0")
+const files = run("git", ["ls-files", "--cached", "--others", "--exclude-standard", "-z"])
+  .split("\0")
   .filter((path) => path !== "" && existsSync(root + path));
 
 describe("the repository", () => {
@@ -19,7 +20,11 @@ describe("the repository", () => {
   });
 
   it("locks versions and contents, not the hosts they came from", () => {
-    interface Entry { readonly resolved?: string; readonly integrity?: string; readonly link?: boolean }
+    interface Entry {
+      readonly resolved?: string;
+      readonly integrity?: string;
+      readonly link?: boolean;
+    }
     const lock = JSON.parse(readText("package-lock.json")) as { readonly packages: Readonly<Record<string, Entry>> };
     const installed = Object.entries(lock.packages).filter(([path]) => path !== "");
     expect(installed.length).toBeGreaterThan(100);
@@ -30,11 +35,14 @@ describe("the repository", () => {
   });
 
   it("locks the builds for every platform, without which `npm ci` stops", () => {
-    interface Entry { readonly optionalDependencies?: Readonly<Record<string, string>> }
+    interface Entry {
+      readonly optionalDependencies?: Readonly<Record<string, string>>;
+    }
     const lock = JSON.parse(readText("package-lock.json")) as { readonly packages: Readonly<Record<string, Entry>> };
     const locked = new Set(Object.keys(lock.packages).map((path) => path.replace(/^.*node_modules\//, "")));
-    const wanted = Object.values(lock.packages)
-      .flatMap(({ optionalDependencies = {} }) => Object.keys(optionalDependencies));
+    const wanted = Object.values(lock.packages).flatMap(({ optionalDependencies = {} }) =>
+      Object.keys(optionalDependencies),
+    );
     expect(wanted.length).toBeGreaterThan(20);
     expect(wanted.filter((name) => !locked.has(name))).toEqual([]);
   });
