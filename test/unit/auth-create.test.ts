@@ -262,6 +262,16 @@ describe.each(versions("1-11,I.1"))("the cited create event [cap:rejection v:%s]
     expectRejected(checkStateIndependent(here.rules, event, host(here)), version, "2.4");
   });
 
+  it("is not looked up unless it is cited", () => {
+    const asked: string[] = [];
+    const recording: EventLookup = (id) => {
+      asked.push(id);
+      return host(here)(id);
+    };
+    check(["$create", memberOf(alice)], recording);
+    expect(asked).toEqual(["$create", memberOf(alice)]);
+  });
+
   it("counts as missing from a state without it", () => {
     const verdict = checkStateDependent(here.rules, here.event({ type: "m.room.message" }), () => undefined);
     expectRejected(verdict, version, "2.4");

@@ -287,6 +287,12 @@ describe.each(everyVersion)("the order of the keys in an event [cap:power-edits 
     fails(version, { before: old, after: levels({ events: { a: 90 } }) }, "entry-current", "levels");
   });
 
+  it("names the level that was refused, and the sender's own", () => {
+    const [verdict] = edited(version, { before: levels(), after: levels({ events: { "m.room.name": 73 } }) });
+    const reason = verdict.verdict === "rejected" ? verdict.refusal.reason : "";
+    for (const part of ["events", "m.room.name", "73", "50"]) expect(reason).toContain(part);
+  });
+
   it("does not put users before the entries of event types, nor those before the scalars", () => {
     const before = levels();
     const events = { x: 90 };

@@ -139,6 +139,11 @@ describe.each(everyVersion)("the state of an event's auth events [cap:auth-selec
     expect(state("m.room.create", "")).toBe(version === "12" ? here.create : undefined);
   });
 
+  it.runIf(version !== "12")("takes no create event from the room id", () => {
+    const event = here.event({ type: "m.room.message", roomId: "!create" });
+    expect(stateOfAuthEvents(here.rules, event, lookup)("m.room.create", "")).toBeUndefined();
+  });
+
   it("answers with a cited create event", () => {
     const event = here.event({ type: "m.room.message", authEvents: ["$create"] });
     expect(stateOfAuthEvents(here.rules, event, lookup)("m.room.create", "")).toBe(here.create);
