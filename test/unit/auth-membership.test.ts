@@ -325,6 +325,15 @@ describe.each(everyVersion)("refusals of membership [cap:auth-membership v:%s]",
     expectRejected(here.judge(member(bob, "ban", alice)), version, `${ban}.3`, [here.levels]);
   });
 
+  it("say what the membership is: leave, where there is none or none that can be read", () => {
+    const more = [{ type: "m.room.member", stateKey: bob, sender: bob, content: { membership: 1 }, eventId: "$odd" }];
+    const odd = room(version, { more });
+    for (const user of [alice, bob]) {
+      const verdict = odd.judge(member(user, "leave"));
+      expect(verdict.verdict === "rejected" && verdict.refusal.reason).toBe(`the membership of ${user} is leave`);
+    }
+  });
+
   it("name nothing that the state does not have", () => {
     const empty = room(version);
     expectRejected(empty.judge(member(carol, "leave")), version, `${at(version, "leave")}.1`);
