@@ -2,7 +2,15 @@
  * Text of JSON values by the letter of the spec (appendices, "Canonical JSON"), for comparing and for
  * messages. It recurses and takes only what was generated here.
  */
-const SHORT: Readonly<Record<string, string>> = { '"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r" };
+const SHORT: Readonly<Record<string, string>> = {
+  '"': '\\"',
+  "\\": "\\\\",
+  "\b": "\\b",
+  "\t": "\\t",
+  "\n": "\\n",
+  "\f": "\\f",
+  "\r": "\\r",
+};
 
 /** Keys in the order of their code points. Values that JSON does not have are named in angle brackets. */
 export function canonicalText(value: unknown): string {

@@ -23,7 +23,18 @@ const contentKeys: Readonly<Record<string, readonly string[]>> = {
   "m.room.create": ["creator", "room_version", "m.federate", "additional_creators", "predecessor"],
   "m.room.member": ["membership", "join_authorised_via_users_server", "third_party_invite", "displayname", "reason"],
   "m.room.join_rules": ["join_rule", "allow"],
-  "m.room.power_levels": ["ban", "events", "events_default", "invite", "kick", "notifications", "redact", "state_default", "users", "users_default"],
+  "m.room.power_levels": [
+    "ban",
+    "events",
+    "events_default",
+    "invite",
+    "kick",
+    "notifications",
+    "redact",
+    "state_default",
+    "users",
+    "users_default",
+  ],
   "m.room.aliases": ["aliases"],
   "m.room.history_visibility": ["history_visibility"],
   "m.room.redaction": ["redacts", "reason"],
@@ -33,7 +44,10 @@ const contentKeys: Readonly<Record<string, readonly string[]>> = {
 };
 const types = Object.keys(contentKeys).concat("__proto__");
 
-const texts = fc.oneof(fc.string({ unit: "binary", maxLength: 10 }), fc.constantFrom("join", "leave", "public", ...testUsers));
+const texts = fc.oneof(
+  fc.string({ unit: "binary", maxLength: 10 }),
+  fc.constantFrom("join", "leave", "public", ...testUsers),
+);
 
 const json: Arbitrary<JsonValue> = fc.letrec<{ value: JsonValue }>((tie) => ({
   value: fc.oneof(
@@ -41,7 +55,11 @@ const json: Arbitrary<JsonValue> = fc.letrec<{ value: JsonValue }>((tie) => ({
     fc.constantFrom<JsonValue>(null, true, false, 0, 50, -1, Number.MAX_SAFE_INTEGER),
     texts,
     fc.array(tie("value"), { maxLength: 3 }),
-    fc.array(fc.tuple(fc.oneof(texts, fc.constantFrom("signed", "__proto__", "constructor")), tie("value")), { maxLength: 3 }).map(objectOf),
+    fc
+      .array(fc.tuple(fc.oneof(texts, fc.constantFrom("signed", "__proto__", "constructor")), tie("value")), {
+        maxLength: 3,
+      })
+      .map(objectOf),
   ),
 })).value;
 
@@ -86,13 +104,19 @@ function draftsOf(rules: RoomVersionRules): Arbitrary<Draft> {
 export function arbEvent(version: string, options: ArbEventOptions = {}): Arbitrary<JsonObject> {
   const { registry, sign = false } = options;
   const { rules } = versionOf(version, registry);
-  const more = fc.array(fc.tuple(fc.constantFrom("origin", "prev_state", "membership", "age_ts", "x.extra", "__proto__"), json), { maxLength: 2 });
+  const more = fc.array(
+    fc.tuple(fc.constantFrom("origin", "prev_state", "membership", "age_ts", "x.extra", "__proto__"), json),
+    { maxLength: 2 },
+  );
   return fc.record({ draft: draftsOf(rules), extra: more, parents: fc.nat(3) }).map(({ draft, extra, parents }) => {
     const others = parentsOf(rules, draft.sender, parents);
     const create = draft.type === "m.room.create";
     const roomId = create && rules.format.roomIds === "create-hash" ? undefined : others[0]?.roomId;
     const event = forge(rules, draft, {
-      roomId, prevEvents: create ? [] : others, authEvents: create ? [] : others.slice(1), sign: false,
+      roomId,
+      prevEvents: create ? [] : others,
+      authEvents: create ? [] : others.slice(1),
+      sign: false,
     });
     return seal(rules, withKeys(event.json, objectOf(extra)), sign);
   });
@@ -102,7 +126,7 @@ export function arbEvent(version: string, options: ArbEventOptions = {}): Arbitr
 function parentsOf(rules: RoomVersionRules, sender: string, count: number): readonly LooseEvent[] {
   const stage = new Stage(rules, { creator: sender });
   const events = [stage.create];
-  for (let at = 0; at < count; at++) events.push(stage.add({ type: "x.state", stateKey: String(at), sender, content: {} }));
+  for (let at = 0; at < count; at++)
+    events.push(stage.add({ type: "x.state", stateKey: String(at), sender, content: {} }));
   return events;
 }
-

@@ -82,12 +82,18 @@ function hashed(event: JsonObject): JsonObject {
 
 /** Signed by the sender's server and, for a restricted join, by the authorising user's. */
 function signed(rules: RoomVersionRules, event: JsonObject): JsonObject {
-  const sender = domainOf(String(get(event, "sender"))) ?? "";
+  const sender = domainOf(textAt(event, "sender")) ?? "";
   const once = signEvent(rules, event, testKeyOf(sender));
   const content = get(event, "content") as JsonObject;
   const authoriser = get(content, "join_authorised_via_users_server");
   const server = typeof authoriser === "string" ? domainOf(authoriser) : undefined;
   return server === undefined || server === sender ? once : cosignEvent(rules, once, testKeyOf(server));
+}
+
+/** The string at `key`, or the empty one. */
+export function textAt(object: JsonObject, key: string): string {
+  const value = get(object, key);
+  return typeof value === "string" ? value : "";
 }
 
 /** An event value as the rules read it. */

@@ -1,7 +1,7 @@
 /** Events that somebody sends to break a server. */
 import fc from "fast-check";
 import type { Arbitrary } from "fast-check";
-import { setOwn } from "../json/value.js";
+import { get, isArray, setOwn } from "../json/value.js";
 import type { JsonObject, JsonValue } from "../json/value.js";
 import { arbEvent } from "./event.js";
 import type { ArbEventOptions } from "./event.js";
@@ -27,7 +27,7 @@ const wrongTypes = fc.constantFrom<unknown>(
 );
 
 /** A level deeper than call stacks reach. */
-const DEEP = 200_000;
+const DEEP = 20_000;
 
 /** Values that no JSON parser makes. */
 const notData: readonly (() => unknown)[] = [
@@ -70,12 +70,16 @@ const fixed: Readonly<Record<string, Change>> = {
   "depth of 2^53-1": (event) => put(event, "depth", 2 ** 53 - 1),
   "depth as text": (event) => put(event, "depth", "1"),
   "auth_events of another room": (event) => put(event, "auth_events", [hashId]),
-  "auth_events twice": (event) => put(event, "auth_events", Array.isArray(event["auth_events"]) ? [...event["auth_events"], ...event["auth_events"]] : []),
+  "auth_events twice": (event) => {
+    const cited = get(event, "auth_events");
+    return put(event, "auth_events", isArray(cited) ? [...cited, ...cited] : []);
+  },
   "too many auth_events": (event) => put(event, "auth_events", list(11, hashId)),
   "too many prev_events": (event) => put(event, "prev_events", list(21, hashId)),
   "very many prev_events": (event) => put(event, "prev_events", list(20_000, "$")),
   "references as pairs": (event) => put(event, "prev_events", [["$a:a.example", { sha256: "" }]]),
-  "references as broken pairs": (event) => put(event, "prev_events", [["$a:a.example"], ["$a:a.example", null], [1, {}]]),
+  "references as broken pairs": (event) =>
+    put(event, "prev_events", [["$a:a.example"], ["$a:a.example", null], [1, {}]]),
   "state_key null": (event) => put(event, "state_key", null),
   "a float": (event) => inContent(event, "x", 0.5),
   "negative zero": (event) => inContent(event, "x", -0),
@@ -89,8 +93,10 @@ const fixed: Readonly<Record<string, Change>> = {
   "a long sender": (event) => put(event, "sender", `@${"u".repeat(250)}:a.example`),
   "a long room id": (event) => put(event, "room_id", `!${"r".repeat(250)}:a.example`),
   "more than 65,536 bytes": (event) => inContent(event, "x", "x".repeat(65_536)),
-  "many keys": (event) => put(event, "content", Object.fromEntries(Array.from({ length: 5000 }, (_, at) => [`k${at}`, at]))),
-  "signatures that are none": (event) => put(event, "signatures", { "a.example": null, "b.example": { "ed25519:x": 5, "": [] } }),
+  "many keys": (event) =>
+    put(event, "content", Object.fromEntries(Array.from({ length: 5000 }, (_, at) => [`k${at}`, at]))),
+  "signatures that are none": (event) =>
+    put(event, "signatures", { "a.example": null, "b.example": { "ed25519:x": 5, "": [] } }),
   "hashes that are none": (event) => put(event, "hashes", { sha256: 5 }),
   "a sender without a domain": (event) => put(event, "sender", "@alice"),
   "a sender whose domain follows a later colon": (event) => put(event, "sender", "@u:other:8448"),
@@ -106,13 +112,13 @@ const textual: Readonly<Record<string, (text: string) => string>> = {
   "a key twice": (text) => withMember(text, '"type":"m.room.create","type":"m.room.member"'),
   "__proto__ in the source": (text) => withMember(text, '"__proto__":{"type":"m.room.create"}'),
   "an escaped lone surrogate": (text) => withMember(text, '"x":"\\ud800"'),
-  "NaN": (text) => withMember(text, '"x":NaN'),
+  NaN: (text) => withMember(text, '"x":NaN'),
   "a trailing comma": (text) => `${text.slice(0, -1)},}`,
   "a byte order mark": (text) => `\ufeff${text}`,
   "text after the end": (text) => `${text} {}`,
   "a raw control character": (text) => withMember(text, '"x":"\n"'),
   "an end that is missing": (text) => text.slice(0, -1),
-  "nothing": () => "",
+  nothing: () => "",
   "deep arrays": (text) => withMember(text, `"x":${"[".repeat(DEEP)}${"]".repeat(DEEP)}`),
   "deep arrays that do not end": (text) => withMember(text, `"x":${"[".repeat(DEEP)}`),
   "deep objects": (text) => withMember(text, `"x":${'{"a":'.repeat(DEEP)}0${"}".repeat(DEEP)}`),
@@ -131,7 +137,7 @@ function nested(levels: number): JsonValue {
 /**
  * Events of {@link arbEvent} with something wrong: keys missing or of another type, numbers, references
  * and sizes beyond their limits, values that no parser makes, and JSON text that is no JSON, is
- * nested 200,000 deep or means something else to another parser. Whoever gets one should answer with a refusal or
+ * nested 20,000 deep or means something else to another parser. Whoever gets one should answer with a refusal or
  * take it; never throw, hang, or fill the memory.
  *
  * @param version Identifier of a room version, such as `"12"`.
@@ -142,21 +148,43 @@ export function arbHostileEvent(version: string, options: ArbEventOptions = {}):
   const value = (hostility: string, made: unknown): HostileEvent => ({ hostility, form: "value", value: made });
   const one = fc.constantFrom(...eventKeys);
   return fc.oneof(
-    fc.record({ event: events, keys: fc.uniqueArray(one, { minLength: 1, maxLength: 3 }) })
+    fc
+      .record({ event: events, keys: fc.uniqueArray(one, { minLength: 1, maxLength: 3 }) })
       .map(({ event, keys }) => value(`without ${keys.join(", ")}`, without(event, keys))),
-    fc.record({ event: events, key: one, wrong: wrongTypes })
+    fc
+      .record({ event: events, key: one, wrong: wrongTypes })
       .map(({ event, key, wrong }) => value(`${key} of another type`, put(event, key, wrong))),
-    fc.record({ event: events, what: fc.constantFrom(...Object.keys(fixed)) })
+    fc
+      .record({ event: events, what: fc.constantFrom(...Object.keys(fixed)) })
       .map(({ event, what }) => value(what, fixed[what]?.(event))),
-    fc.record({ event: events, make: fc.constantFrom(...notData), key: fc.constantFrom("content", "x", "type", "hashes"), inside: fc.boolean() })
-      .map(({ event, make, key, inside }) => value(`no data at ${key}`, inside ? inContent(event, key, make()) : put(event, key, make()))),
-    fc.record({ event: events, what: fc.constantFrom(...Object.keys(textual)) })
-      .map(({ event, what }): HostileEvent => ({ hostility: what, form: "text", text: textual[what]?.(JSON.stringify(event)) ?? "" })),
-    fc.record({ event: events, extra: fc.string({ unit: "binary" }), at: fc.nat() }).map(({ event, extra, at }): HostileEvent => {
-      const text = JSON.stringify(event);
-      const cut = at % text.length;
-      return { hostility: "text with something inserted", form: "text", text: text.slice(0, cut) + extra + text.slice(cut) };
-    }),
+    fc
+      .record({
+        event: events,
+        make: fc.constantFrom(...notData),
+        key: fc.constantFrom("content", "x", "type", "hashes"),
+        inside: fc.boolean(),
+      })
+      .map(({ event, make, key, inside }) =>
+        value(`no data at ${key}`, inside ? inContent(event, key, make()) : put(event, key, make())),
+      ),
+    fc
+      .record({ event: events, what: fc.constantFrom(...Object.keys(textual)) })
+      .map(({ event, what }): HostileEvent => ({
+        hostility: what,
+        form: "text",
+        text: textual[what]?.(JSON.stringify(event)) ?? "",
+      })),
+    fc
+      .record({ event: events, extra: fc.string({ unit: "binary" }), at: fc.nat() })
+      .map(({ event, extra, at }): HostileEvent => {
+        const text = JSON.stringify(event);
+        const cut = at % text.length;
+        return {
+          hostility: "text with something inserted",
+          form: "text",
+          text: text.slice(0, cut) + extra + text.slice(cut),
+        };
+      }),
   );
 }
 

@@ -10,7 +10,7 @@ import { get, isObject, setOwn } from "../json/value.js";
 import type { JsonObject, JsonValue } from "../json/value.js";
 import type { RoomVersionRules } from "../rules/model.js";
 import type { RoomVersion } from "../versions/room-version.js";
-import { authEventsOf, forge } from "./forge.js";
+import { authEventsOf, forge, textAt } from "./forge.js";
 import type { Draft, LooseEvent } from "./forge.js";
 import type { Action, Attempt, PowerEdit, RoomScript, Step } from "./script.js";
 
@@ -116,10 +116,17 @@ class Interpreter {
 
   #open({ opening }: RoomScript): void {
     const creator = pick(testUsers, opening.creator) ?? "";
-    const additional = opening.additionalCreators.flatMap((at) => pick(testUsers, at) ?? []).filter((user) => user !== creator);
+    const additional = opening.additionalCreators
+      .flatMap((at) => pick(testUsers, at) ?? [])
+      .filter((user) => user !== creator);
     this.#creators = [creator, ...additional];
     const main = this.#branches[0] ?? { tips: [] };
-    this.#send(main, { type: "m.room.create", stateKey: "", sender: creator, content: this.#createContent(opening.federate, additional) });
+    this.#send(main, {
+      type: "m.room.create",
+      stateKey: "",
+      sender: creator,
+      content: this.#createContent(opening.federate, additional),
+    });
     this.#send(main, member(creator, creator, "join"));
     if (opening.levels !== undefined) this.#openLevels(main, creator, opening.levels);
     const rule: JsonObject = this.#joinRule(opening.joinRule);
@@ -195,7 +202,11 @@ class Interpreter {
     return this.#draftOf(state, somebody, action);
   }
 
-  #draftOf(state: StateMap, sender: string, action: Exclude<Action, { act: "join" | "leave" | "knock" }>): Pending | undefined {
+  #draftOf(
+    state: StateMap,
+    sender: string,
+    action: Exclude<Action, { act: "join" | "leave" | "knock" }>,
+  ): Pending | undefined {
     switch (action.act) {
       case "invite":
       case "ban":
@@ -234,7 +245,8 @@ class Interpreter {
     const current = this.#eventAt(state, "m.room.power_levels", "")?.content;
     const content = copyOf(current ?? this.#firstLevels());
     const text = asText && this.#rules.auth.powerLevelValues !== "integer";
-    const level: JsonValue | undefined = edit.level === "remove" ? undefined : text ? ` ${String(edit.level)} ` : edit.level;
+    const level: JsonValue | undefined =
+      edit.level === "remove" ? undefined : text ? ` ${String(edit.level)} ` : edit.level;
     if (edit.on === "content") put(content, edit.key, level);
     else {
       const map = get(content, edit.on);
@@ -269,14 +281,20 @@ class Interpreter {
     const key = this.#index.keyOf(number);
     const ancestors = new Set(tips);
     for (const tip of tips) for (const id of this.#held.get(tip)?.ancestors ?? []) ancestors.add(id);
-    this.#held.set(event.eventId, { event, before, after: key === ABSENT ? before : before.set(key, number), ancestors });
+    this.#held.set(event.eventId, {
+      event,
+      before,
+      after: key === ABSENT ? before : before.set(key, number),
+      ancestors,
+    });
   }
 
   #stateAt(tips: readonly string[]): StateMap {
     const states = tips.flatMap((tip) => this.#held.get(tip)?.after ?? []);
     if (states.length < 2) return states[0] ?? StateMap.empty;
     const resolved = this.#version.resolve(this.#index, states);
-    if (resolved.verdict !== "resolved") throw new UsageError(`room version ${this.#rules.id} did not resolve a valid fork`);
+    if (resolved.verdict !== "resolved")
+      throw new UsageError(`room version ${this.#rules.id} did not resolve a valid fork`);
     return resolved.state;
   }
 
@@ -288,7 +306,7 @@ class Interpreter {
 
   #membership(state: StateMap, user: string): string {
     const event = this.#eventAt(state, "m.room.member", user);
-    return String((event === undefined ? undefined : get(event.content, "membership")) ?? "leave");
+    return event === undefined ? "leave" : textAt(event.content, "membership");
   }
 
   /** Joined users, strongest first, so that small numbers get things done. */
@@ -320,7 +338,10 @@ class Interpreter {
       ids.map((id) => listOf(this.#held.get(id)?.after ?? StateMap.empty));
     const joints = [...this.#held.values()].map(({ event }) => event.prevEvents);
     // Branches from one point count even where one of them said nothing.
-    const ends = script.branches.length > 0 ? this.#branches.slice(-script.branches.length).flatMap(({ tips }) => tips) : extremities;
+    const ends =
+      script.branches.length > 0
+        ? this.#branches.slice(-script.branches.length).flatMap(({ tips }) => tips)
+        : extremities;
     return {
       version: this.#rules.id,
       roomId: this.#roomId ?? "",

@@ -39,9 +39,18 @@ export class LawViolation extends Error {
   /** The smallest case found, as what was asked of the implementation. */
   readonly counterexample: unknown;
 
-  constructor(found: { law: string; version?: string | undefined; seed: number; counterexample: unknown; reason: string }) {
+  constructor(found: {
+    law: string;
+    version?: string | undefined;
+    seed: number;
+    counterexample: unknown;
+    reason: string;
+  }) {
     const where = found.version === undefined ? "" : ` (room version ${found.version})`;
-    super(`${found.law}${where}: ${found.reason}\nseed: ${found.seed}\ncounterexample: ${canonicalText(found.counterexample)}`);
+    const replay = `seed: ${found.seed}
+counterexample: ${canonicalText(found.counterexample)}`;
+    super(`${found.law}${where}: ${found.reason}
+${replay}`);
     this.law = found.law;
     this.version = found.version;
     this.seed = found.seed;
@@ -95,7 +104,12 @@ export function versionLaw<T>(
 }
 
 /** A law that is about no room version. `atMost` bounds the runs of one whose cases are few and slow. */
-export function plainLaw<T>(name: string, cases: Arbitrary<T>, holds: (sample: T) => Promise<void>, atMost: number = Infinity): Law {
+export function plainLaw<T>(
+  name: string,
+  cases: Arbitrary<T>,
+  holds: (sample: T) => Promise<void>,
+  atMost: number = Infinity,
+): Law {
   return { name, run: (options = {}) => tryLaw(name, undefined, cases, holds, options, atMost) };
 }
 

@@ -27,7 +27,10 @@ type State = ReadonlyMap<string, string>;
  * Resolves by the letter of the algorithm that the room version names: ids sorted by code point.
  * @throws UsageError when an event of the states or their auth chains is not among the events.
  */
-export function referenceResolve(request: ResolutionRequest, registry: RoomVersionRegistry = roomVersions): readonly string[] {
+export function referenceResolve(
+  request: ResolutionRequest,
+  registry: RoomVersionRegistry = roomVersions,
+): readonly string[] {
   return new ReferenceResolver(versionOf(request.room_version, registry).rules, request).resolve();
 }
 
@@ -185,7 +188,9 @@ export class ReferenceResolver {
   }
 
   protected impliedCreate(id: string): LooseEvent | undefined {
-    return this.rules.auth.createEvent === "implied" ? this.events.get(`$${this.event(id).roomId.slice(1)}`) : undefined;
+    return this.rules.auth.createEvent === "implied"
+      ? this.events.get(`$${this.event(id).roomId.slice(1)}`)
+      : undefined;
   }
 
   /** Judges each event by the state so far and puts it there if it passes. */
@@ -220,7 +225,9 @@ export class ReferenceResolver {
       return Number.POSITIVE_INFINITY;
     };
     const positions = new Map(ids.map((id) => [id, position(id)]));
-    return [...ids].sort((a, b) => this.comparePosition(positions.get(a) ?? 0, positions.get(b) ?? 0) || this.compareTime(a, b));
+    return [...ids].sort(
+      (a, b) => this.comparePosition(positions.get(a) ?? 0, positions.get(b) ?? 0) || this.compareTime(a, b),
+    );
   }
 
   /** The oldest part of the mainline first, and what has no part in it before all. */

@@ -44,34 +44,67 @@ export function resolutionLaws(resolve: Resolve): readonly Law[] {
         }
       }
     }),
-    law("the order of the states does not matter", same((request, salt) => ({
-      ...request, state_sets: shuffle(request.state_sets, salt),
-    }))),
-    law("the order of events within a state does not matter", same((request, salt) => ({
-      ...request, state_sets: request.state_sets.map((ids) => shuffle(ids, salt)),
-    }))),
-    law("the order of the events does not matter", same((request, salt) => ({
-      ...request, events: shuffle(request.events, salt),
-    }))),
-    law("the order of keys in events does not matter", same((request, salt) => ({
-      ...request, events: request.events.map((event) => shuffleKeys(event, salt)),
-    }))),
-    law("repeating a state does not matter", same((request, salt) => ({
-      ...request, state_sets: [...request.state_sets, ...shuffle(request.state_sets, salt).slice(0, 1 + (salt % 2))],
-    }))),
-    law("repeating events does not matter", same((request, salt) => ({
-      ...request, events: [...request.events, ...shuffle(request.events, salt).slice(0, 1 + (salt % 4))],
-    }))),
+    law(
+      "the order of the states does not matter",
+      same((request, salt) => ({
+        ...request,
+        state_sets: shuffle(request.state_sets, salt),
+      })),
+    ),
+    law(
+      "the order of events within a state does not matter",
+      same((request, salt) => ({
+        ...request,
+        state_sets: request.state_sets.map((ids) => shuffle(ids, salt)),
+      })),
+    ),
+    law(
+      "the order of the events does not matter",
+      same((request, salt) => ({
+        ...request,
+        events: shuffle(request.events, salt),
+      })),
+    ),
+    law(
+      "the order of keys in events does not matter",
+      same((request, salt) => ({
+        ...request,
+        events: request.events.map((event) => shuffleKeys(event, salt)),
+      })),
+    ),
+    law(
+      "repeating a state does not matter",
+      same((request, salt) => ({
+        ...request,
+        state_sets: [...request.state_sets, ...shuffle(request.state_sets, salt).slice(0, 1 + (salt % 2))],
+      })),
+    ),
+    law(
+      "repeating events does not matter",
+      same((request, salt) => ({
+        ...request,
+        events: [...request.events, ...shuffle(request.events, salt).slice(0, 1 + (salt % 4))],
+      })),
+    ),
     law("events outside the states and their auth chains do not matter", async ({ fork, salt, registry }) => {
       const events = shuffle(fork.room.events.map(eventWithId), salt);
       await same((request) => ({ ...request, events }))({ fork, salt, registry });
     }),
-    law("`unsigned` does not matter", same((request, salt) => ({
-      ...request, events: request.events.map((event, at) => withKeys(event, { unsigned: { age: salt + at } })),
-    }))),
-    law("depth does not matter in algorithms 2 and 2.1", same((request, salt) => ({
-      ...request, events: request.events.map((event, at) => withKeys(event, { depth: (salt * (at + 7)) % 101 })),
-    })), (algorithm) => algorithm !== "v1"),
+    law(
+      "`unsigned` does not matter",
+      same((request, salt) => ({
+        ...request,
+        events: request.events.map((event, at) => withKeys(event, { unsigned: { age: salt + at } })),
+      })),
+    ),
+    law(
+      "depth does not matter in algorithms 2 and 2.1",
+      same((request, salt) => ({
+        ...request,
+        events: request.events.map((event, at) => withKeys(event, { depth: (salt * (at + 7)) % 101 })),
+      })),
+      (algorithm) => algorithm !== "v1",
+    ),
     law("what all states agree on stands", async ({ fork: { request } }) => {
       const resolved = new Set(await idsOf(resolve, request));
       const [first = [], ...others] = request.state_sets;
@@ -79,19 +112,22 @@ export function resolutionLaws(resolve: Resolve): readonly Law[] {
         if (others.every((ids) => ids.includes(id)) && !resolved.has(id)) broken(`it left out ${id}`, request);
       }
     }),
-    law("the answer is a state: one event a key, each from the states or the full conflicted set", async ({ fork: { request }, registry }) => {
-      const { rules } = versionOf(request.room_version, registry);
-      const full = rules.stateResolution === "v1" ? [] : new ReferenceResolver(rules, request).fullConflictedSet();
-      const allowed = new Set([...request.state_sets.flat(), ...full]);
-      const keys = new Map(request.events.map((event) => [get(event, "event_id"), keyOf(event)]));
-      const taken = new Set<string>();
-      for (const id of await idsOf(resolve, request)) {
-        if (!allowed.has(id)) broken(`it answered with ${id}, which is in neither`, request);
-        const key = keys.get(id) ?? "";
-        if (taken.has(key)) broken(`it answered with two events at ${key}`, request);
-        taken.add(key);
-      }
-    }),
+    law(
+      "the answer is a state: one event a key, each from the states or the full conflicted set",
+      async ({ fork: { request }, registry }) => {
+        const { rules } = versionOf(request.room_version, registry);
+        const full = rules.stateResolution === "v1" ? [] : new ReferenceResolver(rules, request).fullConflictedSet();
+        const allowed = new Set([...request.state_sets.flat(), ...full]);
+        const keys = new Map(request.events.map((event) => [get(event, "event_id"), keyOf(event)]));
+        const taken = new Set<string>();
+        for (const id of await idsOf(resolve, request)) {
+          if (!allowed.has(id)) broken(`it answered with ${id}, which is in neither`, request);
+          const key = keys.get(id) ?? "";
+          if (taken.has(key)) broken(`it answered with two events at ${key}`, request);
+          taken.add(key);
+        }
+      },
+    ),
     law("the answer is what the spec's algorithm gives", async ({ fork: { request }, registry }) => {
       const expected = sorted(referenceResolve(request, registry));
       const answer = await answerOf(resolve, request);

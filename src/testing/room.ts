@@ -20,7 +20,10 @@ export interface ArbRoomOptions {
    * is empty, which resolution and authorisation do not mind. Signing takes about a millisecond an event.
    */
   readonly sign?: boolean;
-  /** How many attempts, forks and merges follow the opening at most; an attempt is not always allowed. Default 48, for a fork 16. */
+  /**
+   * How many attempts, forks and merges follow the opening at most; an attempt is not always allowed.
+   * Default 48, for a fork 16.
+   */
   readonly maxSteps?: number;
 }
 
@@ -119,7 +122,11 @@ export function arbDelivery(room: TestRoom): Arbitrary<readonly TestEvent[]> {
 }
 
 function deliver(room: TestRoom, urgency: readonly number[]): readonly TestEvent[] {
-  const waiting = room.events.map((event, at) => ({ event, parents: citedBy(event.pdu, "prev_events"), urgency: urgency[at] ?? 0 }));
+  const waiting = room.events.map((event, at) => ({
+    event,
+    parents: citedBy(event.pdu, "prev_events"),
+    urgency: urgency[at] ?? 0,
+  }));
   const here = new Set<string>();
   const order: TestEvent[] = [];
   while (waiting.length > 0) {

@@ -87,7 +87,14 @@ const edited: Arbitrary<number | "remove"> = fc.oneof(
 const powerEdits: Arbitrary<PowerEdit> = fc.oneof(
   { arbitrary: fc.record({ on: fc.constant("users" as const), user: users, level: edited }), weight: 4 },
   { arbitrary: fc.record({ on: fc.constant("events" as const), key: stateTypes, level: edited }), weight: 2 },
-  { arbitrary: fc.record({ on: fc.constant("notifications" as const), key: fc.constantFrom("room", "__proto__"), level: edited }), weight: 1 },
+  {
+    arbitrary: fc.record({
+      on: fc.constant("notifications" as const),
+      key: fc.constantFrom("room", "__proto__"),
+      level: edited,
+    }),
+    weight: 1,
+  },
   {
     arbitrary: fc.record({
       on: fc.constant("content" as const),
@@ -116,7 +123,10 @@ function actionsOf(rules: RoomVersionRules): Arbitrary<Action> {
     { arbitrary: fc.constantFrom<Action>({ act: "leave" }, { act: "knock" }), weight: 2 },
     { arbitrary: fc.record({ act: aimed, target: users }), weight: 7 },
     { arbitrary: fc.record({ act: fc.constant("power-levels"), edit: powerEdits, asText: fc.boolean() }), weight: 6 },
-    { arbitrary: fc.record({ act: fc.constant("join-rules"), rule: fc.constantFrom(...joinRulesOf(rules), "private") }), weight: 3 },
+    {
+      arbitrary: fc.record({ act: fc.constant("join-rules"), rule: fc.constantFrom(...joinRulesOf(rules), "private") }),
+      weight: 3,
+    },
     { arbitrary: fc.record({ act: fc.constant("state"), type: stateTypes, key: stateKeys, text: texts }), weight: 7 },
     { arbitrary: fc.record({ act: fc.constant("message"), text: texts }), weight: 1 },
     { arbitrary: fc.record({ act: fc.constant("redact"), target: fc.nat(20) }), weight: 1 },
@@ -134,7 +144,10 @@ function openingsOf(rules: RoomVersionRules): Arbitrary<Opening> {
     creator: fc.constantFrom(0, 0, 0, 1, 2, 3, 4, 5),
     additionalCreators: infinite ? fc.subarray([1, 3, 4], { maxLength: 2 }) : fc.constant([]),
     federate: fc.constantFrom(true, true, true, true, true, false),
-    levels: fc.option(fc.array(fc.constantFrom(0, 50, 100, 50, 25), { maxLength: 4, size: "max" }), { freq: 6, nil: undefined }),
+    levels: fc.option(fc.array(fc.constantFrom(0, 50, 100, 50, 25), { maxLength: 4, size: "max" }), {
+      freq: 6,
+      nil: undefined,
+    }),
     joinRule: fc.constantFrom("public", "public", "public", ...joinRulesOf(rules)),
     members: fc.subarray([0, 1, 2, 3, 4, 5]),
   });

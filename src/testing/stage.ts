@@ -43,7 +43,8 @@ export class Stage {
     const { creator } = setup;
     const named = rules.auth.creator === "content" ? { creator } : {};
     const content: JsonObject = { room_version: rules.id, ...named, ...setup.createContent };
-    const roomId = rules.format.roomIds === "domain" ? `!${setup.name ?? "stage"}:${domainOf(creator) ?? ""}` : undefined;
+    const roomId =
+      rules.format.roomIds === "domain" ? `!${setup.name ?? "stage"}:${domainOf(creator) ?? ""}` : undefined;
     const draft: Draft = { type: "m.room.create", stateKey: "", sender: creator, content, originServerTs: TIME };
     this.create = forge(rules, draft, { roomId, prevEvents: [], authEvents: [], sign: false });
     this.#last = this.create;
@@ -74,7 +75,12 @@ export class Stage {
   event(draft: Omit<Draft, "originServerTs">, authEvents?: readonly LooseEvent[]): LooseEvent {
     const full: Draft = { ...draft, originServerTs: TIME + 1 };
     const cited = authEvents ?? this.cited(full);
-    return forge(this.rules, full, { roomId: this.create.roomId, prevEvents: [this.#last], authEvents: cited, sign: false });
+    return forge(this.rules, full, {
+      roomId: this.create.roomId,
+      prevEvents: [this.#last],
+      authEvents: cited,
+      sign: false,
+    });
   }
 
   cited(draft: Omit<Draft, "originServerTs">): readonly LooseEvent[] {

@@ -1,4 +1,4 @@
-/** Seeds of the property tests: fixed, so that a failure is everybody's failure; `ROOMDAG_SEED` and `ROOMDAG_RUNS` explore. */
+/** Seeds are fixed, so that a failure is everybody's; `ROOMDAG_SEED` and `ROOMDAG_RUNS` explore. */
 import { UsageError } from "../../src/errors.js";
 import { version } from "../../src/facade.js";
 import { LawViolation } from "../../src/testing/index.js";
@@ -25,7 +25,10 @@ export const resolve = (request: ResolutionRequest): readonly string[] => {
 
 export const check = (request: AuthRequest): boolean => {
   const create = request.create === undefined ? {} : { create: request.create };
-  const verdict = version(request.room_version).authorize(request.event, { authEvents: request.auth_events, ...create });
+  const verdict = version(request.room_version).authorize(request.event, {
+    authEvents: request.auth_events,
+    ...create,
+  });
   if (verdict.verdict === "needs") throw new UsageError(`undecided: ${JSON.stringify(verdict)}`);
   return verdict.verdict === "allowed";
 };
