@@ -179,11 +179,21 @@ function readReferences(rules: RoomVersionRules, event: JsonObject, key: string)
   for (const entry of list) {
     const id = rules.format.references === "pairs" ? idOfPair(entry) : entry;
     if (!isString(id)) return bad(`\`${key}\` holds an entry that is no event reference of this room version`);
-    if (!parseEventId(id, "any").ok)
-      return bad(`\`${key}\` holds ${JSON.stringify(id.slice(0, 300))}, which is no event id`);
+    if (!mayCite(rules, id)) return bad(`\`${key}\` holds ${JSON.stringify(id.slice(0, 300))}, which is no event id`);
     ids.push(id as EventId);
   }
   return ok(ids);
+}
+
+/** Room versions 1 and 2 keep, as rejected, events whose ids take more than 255 bytes: these may be cited too. */
+function mayCite(rules: RoomVersionRules, id: string): boolean {
+  if (parseEventId(id, "any").ok) return true;
+  return (
+    rules.format.eventIds === "in-pdu" &&
+    id.startsWith("$") &&
+    id.includes(":") &&
+    codePointLength(id) <= MAX_FIELD_LENGTH
+  );
 }
 
 /** `[event id, {sha256: hash}]`; the hash is not checked here, as no peer checks it. */

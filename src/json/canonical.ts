@@ -162,59 +162,64 @@ function notJson(what: string): UsageError {
   return new UsageError(`canonical JSON cannot hold ${what}`);
 }
 
-/** An array or object that is being written. */
+/** An array or object that is being written; an array has no keys. */
 interface Frame {
-  readonly parent: Frame | undefined;
   readonly array: JsonArray | undefined;
   readonly object: JsonObject | undefined;
   readonly keys: readonly string[];
   next: number;
 }
 
+const NO_KEYS: readonly string[] = [];
+
 /** Writes what {@link survey} passed, of any depth. */
 class Writer {
   private text = "";
-  private frame: Frame | undefined;
+  private readonly frames: Frame[] = [];
 
   write(root: JsonValue): string {
     this.start(root);
-    for (let { frame } = this; frame !== undefined; frame = this.frame) {
+    for (let frame = this.frames.at(-1); frame !== undefined; frame = this.frames.at(-1)) {
       const index = frame.next++;
-      if (frame.array !== undefined) this.element(frame, frame.array, index);
-      else if (frame.object !== undefined) this.member(frame, frame.object, index);
+      if (frame.array !== undefined) this.element(frame.array, index);
+      else if (frame.object !== undefined) this.member(frame.object, frame.keys[index], index);
     }
     return this.text;
   }
 
-  private element(frame: Frame, array: JsonArray, index: number): void {
+  private element(array: JsonArray, index: number): void {
     const value = array[index];
-    if (value === undefined) this.end(frame, "]");
-    else this.start(value, index === 0 ? "" : ",");
+    if (value === undefined) this.end("]");
+    else {
+      if (index > 0) this.text += ",";
+      this.start(value);
+    }
   }
 
-  private member(frame: Frame, object: JsonObject, index: number): void {
-    const key = frame.keys[index];
+  private member(object: JsonObject, key: string | undefined, index: number): void {
     const value = key === undefined ? undefined : object[key];
-    if (key === undefined || value === undefined) this.end(frame, "}");
-    else this.start(value, `${index === 0 ? "" : ","}${JSON.stringify(key)}:`);
+    if (value === undefined) this.end("}");
+    else {
+      this.text += `${index === 0 ? "" : ","}${JSON.stringify(key)}:`;
+      this.start(value);
+    }
   }
 
-  private start(value: JsonValue, before = ""): void {
-    this.text += before;
+  private start(value: JsonValue): void {
     if (value === null || typeof value !== "object") this.text += writeScalar(value);
     else if (value instanceof JsonFloat) this.text += pythonFloat(value.value);
-    else if (isArray(value)) this.open("[", { array: value, object: undefined, keys: [] });
-    else this.open("{", { array: undefined, object: value, keys: Object.keys(value).sort(compareCodePoints) });
+    else if (isArray(value)) {
+      this.text += "[";
+      this.frames.push({ array: value, object: undefined, keys: NO_KEYS, next: 0 });
+    } else {
+      this.text += "{";
+      this.frames.push({ array: undefined, object: value, keys: Object.keys(value).sort(compareCodePoints), next: 0 });
+    }
   }
 
-  private open(bracket: string, container: Pick<Frame, "array" | "object" | "keys">): void {
+  private end(bracket: string): void {
     this.text += bracket;
-    this.frame = { ...container, parent: this.frame, next: 0 };
-  }
-
-  private end(frame: Frame, bracket: string): void {
-    this.text += bracket;
-    this.frame = frame.parent;
+    this.frames.pop();
   }
 }
 

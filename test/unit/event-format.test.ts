@@ -164,6 +164,16 @@ for (const id of ALL)
       if (pairs) expect(codeOf(parsePdu(rules, basePdu(id, { auth_events: [["$x:a.example", {}]] })))).toBeUndefined();
     });
 
+    if (pairs) {
+      it("lets events be cited that are kept in spite of their long id", () => {
+        const long = `$${"é".repeat(200)}:a.example`;
+        const longer = `$${"é".repeat(300)}:a.example`;
+        const citing = (event: string): unknown => parsePdu(rules, basePdu(id, { prev_events: [[event, {}]] }));
+        expect(citing(long)).toMatchObject({ ok: true, value: { prevEvents: [long] } });
+        expect(citing(longer)).toMatchObject({ ok: false, error: { code: "bad_format" } });
+      });
+    }
+
     it(`allows 20 prev_events and 10 auth_events, more in backfill only [cap:limits v:${id}]`, () => {
       const many = (count: number): JsonValue => Array.from({ length: count }, () => reference(id, "x"));
       for (const [key, most] of [
