@@ -54,11 +54,13 @@ export class StateMap {
     }
     let nodes: (Node | undefined)[] = leaves;
     let shift = 0;
-    for (like.#share(nodes, shift); nodes.length > 1; like.#share(nodes, shift)) {
+    like.#share(nodes, shift);
+    while (nodes.length > 1) {
       nodes = Array.from({ length: Math.ceil(nodes.length / WIDTH) }, (_, at) =>
         nodes.slice(at * WIDTH, (at + 1) * WIDTH),
       );
       shift += BITS;
+      like.#share(nodes, shift);
     }
     return new StateMap(nodes[0], shift, size);
   }
