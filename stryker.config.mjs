@@ -10,7 +10,7 @@ export default {
   clearTextReporter: { allowColor: false, logTests: false, reportTests: false, reportMutants: false },
   jsonReporter: { fileName: "reports/mutation/mutation.json" },
   htmlReporter: { fileName: "reports/mutation/index.html" },
-  ignorePatterns: ["dist", "docs", "coverage", "reports", ".ci"],
+  ignorePatterns: ["dist", "docs", "coverage", "reports", ".ci", ".cache", "bench"],
   incremental: true,
   incrementalFile: "reports/mutation/incremental.json",
   coverageAnalysis: "perTest",

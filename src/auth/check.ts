@@ -48,17 +48,17 @@ const recognisedVersions: ReadonlySet<string> = new Set([
 export function checkStateIndependent(rules: RoomVersionRules, event: RoomEvent, lookup: EventLookup): AuthVerdict {
   // Create events are allowed here before their `auth_events` are looked at, even non-empty ones (AU23).
   if (event.type === "m.room.create") return checkCreate(rules, event);
-  const needs: string[] = [];
+  const needs = new Set<string>();
   const createId = `$${event.roomId.slice(1)}`;
   const create = rules.auth.createEvent === "implied" ? lookup(createId) : undefined;
-  if (rules.auth.createEvent === "implied" && create === undefined) needs.push(createId);
+  if (rules.auth.createEvent === "implied" && create === undefined) needs.add(createId);
   const cited: KnownEvent[] = [];
   for (const id of event.authEvents) {
     const known = lookup(id);
-    if (known === undefined) needs.push(id);
+    if (known === undefined) needs.add(id);
     else cited.push(known);
   }
-  if (needs.length > 0) return { verdict: "needs", events: needs, facts: [] };
+  if (needs.size > 0) return { verdict: "needs", events: [...needs], facts: [] };
   if (rules.auth.createEvent === "implied" && (create?.rejected !== false || create.event.type !== "m.room.create")) {
     return reject(rules, event, "room-id.create", "the room id names no accepted create event", [create?.event]);
   }

@@ -23,12 +23,14 @@ function compile(text: string): readonly string[] {
     noEmit: true,
   };
   const host = ts.createCompilerHost(options);
-  const { readFile, fileExists, getSourceFile } = host;
-  host.readFile = (name) => (name === file ? text : readFile(name));
-  host.fileExists = (name) => name === file || fileExists(name);
-  host.getSourceFile = (name, target, ...rest) =>
-    name === file ? ts.createSourceFile(name, text, target) : getSourceFile(name, target, ...rest);
-  const program = ts.createProgram([file], options, host);
+  const withExample: ts.CompilerHost = {
+    ...host,
+    readFile: (name) => (name === file ? text : host.readFile(name)),
+    fileExists: (name) => name === file || host.fileExists(name),
+    getSourceFile: (name, target, ...rest) =>
+      name === file ? ts.createSourceFile(name, text, target) : host.getSourceFile(name, target, ...rest),
+  };
+  const program = ts.createProgram([file], options, withExample);
   return ts.getPreEmitDiagnostics(program).map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, "\n"));
 }
 

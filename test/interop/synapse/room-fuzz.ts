@@ -120,11 +120,19 @@ export function fuzzRoom(seed: number, version: number): FuzzRoom {
   const events: Event[] = [];
   const ids: string[] = [];
   let roomId = "!r:a";
-  const add = ({ type, stateKey, sender, content }: Draft, auth: readonly string[], prev: readonly string[]): string => {
-    const digest = createHash("sha256").update(`${String(seed)} ${String(events.length)}`).digest();
+  const add = (
+    { type, stateKey, sender, content }: Draft,
+    auth: readonly string[],
+    prev: readonly string[],
+  ): string => {
+    const digest = createHash("sha256")
+      .update(`${String(seed)} ${String(events.length)}`)
+      .digest();
     const hashed = digest.toString(version === 3 ? "base64" : "base64url").replace(/=+$/, "");
-    const id = version < 3 ? `$${String(events.length)}x${digest.toString("hex", 0, 4)}:${dice.pick(servers)}` : `$${hashed}`;
-    const refer = (list: readonly string[]): Json => (version < 3 ? list.map((other) => [other, { sha256: "x" }]) : list);
+    const id =
+      version < 3 ? `$${String(events.length)}x${digest.toString("hex", 0, 4)}:${dice.pick(servers)}` : `$${hashed}`;
+    const refer = (list: readonly string[]): Json =>
+      version < 3 ? list.map((other) => [other, { sha256: "x" }]) : list;
     const first = type === "m.room.create";
     if (first && version >= 12) roomId = `!${id.slice(1)}`;
     events.push({
@@ -171,9 +179,11 @@ export function resolveRequest(room: FuzzRoom): Event {
 
 /** One `auth` request for each event of a room but the create event. */
 export function authRequests(room: FuzzRoom): readonly Event[] {
-  const byId = new Map(room.events.map((event) => [String(event["event_id"]), event]));
+  const byId = new Map(room.events.map((event) => [event["event_id"] as string, event]));
   return room.events.slice(1).map((event) => {
-    const cited = (event["auth_events"] as readonly Json[]).map((entry) => String(Array.isArray(entry) ? entry[0] : entry));
+    const cited = (event["auth_events"] as readonly Json[]).map((entry) =>
+      String(Array.isArray(entry) ? entry[0] : entry),
+    );
     const authEvents = cited.map((id) => byId.get(id) ?? {});
     const create = room.room_version === "12" ? { create: room.create } : {};
     return { op: "auth", room_version: room.room_version, event, auth_events: authEvents, ...create };
