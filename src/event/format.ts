@@ -185,15 +185,13 @@ function readReferences(rules: RoomVersionRules, event: JsonObject, key: string)
   return ok(ids);
 }
 
-/** Room versions 1 and 2 keep, as rejected, events whose ids take more than 255 bytes: these may be cited too. */
+/**
+ * Ids that are cited are opaque: Synapse looks at none of them and ruma at the sigil and the length.
+ * Room versions 1 and 2 keep, as rejected, events whose ids take more than 255 bytes, so these may be cited.
+ */
 function mayCite(rules: RoomVersionRules, id: string): boolean {
-  if (parseEventId(id, "any").ok) return true;
-  return (
-    rules.format.eventIds === "in-pdu" &&
-    id.startsWith("$") &&
-    id.includes(":") &&
-    codePointLength(id) <= MAX_FIELD_LENGTH
-  );
+  const length = rules.format.eventIds === "in-pdu" ? codePointLength(id) : utf8Length(id);
+  return id.startsWith("$") && id.length > 1 && length <= MAX_FIELD_LENGTH;
 }
 
 /** `[event id, {sha256: hash}]`; the hash is not checked here, as no peer checks it. */
