@@ -14,7 +14,7 @@ const temperature: JsonObject = {
 const event = (type: string, content: JsonObject, stateKey?: string) => ({ type, stateKey, content });
 const probe: EventSchema = { type: "org.example.probe", matches: (c) => Object.hasOwn(c, "org.example.probe_value") };
 
-describe("m.text", () => {
+describe("m.text [cap:text-block v:I.1]", () => {
   it("keeps the order and fills in text/plain", () => {
     expect(readText(hello)).toEqual([
       { body: "<i>Hello world</i>", mimetype: "text/html" },
@@ -46,7 +46,7 @@ describe("m.text", () => {
   });
 });
 
-describe("m.message", () => {
+describe("m.message [cap:message v:I.1]", () => {
   it("needs m.text", () => {
     expect(readMessage(hello)).toEqual({ ok: true, value: { text: readText(hello) } });
     expect(readMessage({ "m.text": [] })).toEqual({ ok: true, value: { text: [] } });
@@ -56,7 +56,7 @@ describe("m.message", () => {
   });
 });
 
-describe("rendering", () => {
+describe("rendering [cap:fallback v:I.1]", () => {
   it("shows messages, and nothing of a redacted one", () => {
     expect(renderable(event("m.message", hello))).toEqual({ kind: "message", text: readText(hello) });
     expect(renderable(event("m.message", {}))).toEqual({ kind: "unrenderable" });
@@ -93,7 +93,7 @@ describe("rendering", () => {
   });
 });
 
-describe("the guard for local events", () => {
+describe("the guard for local events [cap:deprecated-types v:I.1]", () => {
   it("stops deprecated types in extensible rooms only", () => {
     expect(guardLocalContent("extensible", "m.room.message")).toMatchObject({
       code: "bad_format", rule: "MSC1767 Room version", events: [],

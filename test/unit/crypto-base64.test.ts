@@ -14,7 +14,7 @@ const fixture = JSON.parse(readFileSync(new URL("../../fixtures/base64.json", im
 const ascii = (text: string): Uint8Array => Uint8Array.from(text, (c) => c.charCodeAt(0));
 const hex = (value: Uint8Array | undefined): string | undefined => value && Buffer.from(value).toString("hex");
 
-describe("unpadded base64", () => {
+describe("unpadded base64 [cap:base64]", () => {
   it.each(fixture.encoded)("encodes %j as %j and back", (plain, text) => {
     expect(encodeUnpadded(ascii(plain))).toBe(text);
     expect(decodeBase64(text)).toEqual(ascii(plain));
@@ -41,7 +41,7 @@ describe("hashes", () => {
   });
 });
 
-describe("lengths", () => {
+describe("lengths [cap:base64]", () => {
   const seed = new Uint8Array(32).fill(1);
   const message = ascii("m");
   it.each([0, 31, 33, 64])("a seed of %i bytes is misuse", (length) => {

@@ -31,7 +31,7 @@ function verdict(result: Result<unknown>): string {
 
 const LONE = "\ud800";
 
-describe("server names", () => {
+describe("server names [cap:server-name]", () => {
   it.each(fixtures.server.valid)("accepts %j", (name) => {
     expect(verdict(parseServerName(name))).toBe("valid");
     expect(verdict(parseServerName(name, "historical"))).toBe("valid");
