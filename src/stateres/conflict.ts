@@ -3,7 +3,7 @@ import { ABSENT } from "../dag/state-map.js";
 import type { StateMap } from "../dag/state-map.js";
 import type { RoomIndex } from "../dag/room-index.js";
 
-/** Conflicted keys with their distinct candidates, ascending; an absent key contributes no candidate. */
+/** Conflicted keys with their distinct candidates; an absent key contributes no candidate. */
 export type ConflictedKeys = ReadonlyMap<number, readonly number[]>;
 
 /** Keys at which the states differ; a key that one of them lacks differs too. Costs what differs. */
@@ -13,14 +13,11 @@ export function conflictedKeys(states: readonly StateMap[]): ConflictedKeys {
   if (first === undefined) return new Map();
   for (const other of others) first.diff(other, (key) => keys.add(key));
   const conflicted = new Map<number, readonly number[]>();
-  for (const key of [...keys].sort((a, b) => a - b)) {
+  for (const key of keys) {
     const candidates = new Set<number>();
     for (const state of states) candidates.add(state.get(key));
     candidates.delete(ABSENT);
-    conflicted.set(
-      key,
-      [...candidates].sort((a, b) => a - b),
-    );
+    conflicted.set(key, [...candidates]);
   }
   return conflicted;
 }

@@ -2,6 +2,7 @@
 import type { AuthVerdict } from "../auth/verdict.js";
 import type { Level } from "../auth/power.js";
 import { ABSENT } from "../dag/state-map.js";
+import { compareCodePoints } from "../json/compare.js";
 import type { StateMap } from "../dag/state-map.js";
 import type { RoomIndex } from "../dag/room-index.js";
 import type { RoomEvent } from "../event/pdu.js";
@@ -35,8 +36,33 @@ export function tracedCheck(
     : { ...common, verdict: "refused" };
 }
 
-/** What became of one conflicted key, read from the checks that were made. */
-export function outcomeOf(
+/** What became of every conflicted key, read from the checks that were made. Sorted by type and state key. */
+export function outcomesOf(
+  index: RoomIndex,
+  conflicted: ConflictedKeys,
+  state: StateMap,
+  checks: readonly TracedCheck[],
+): readonly KeyOutcome[] {
+  const byId = new Map(checks.map((check) => [check.eventId, check]));
+  const keys = [...conflicted.keys()].sort(byStateKey(index));
+  return keys.map((key) => outcomeOf(index, key, conflicted.get(key) ?? [], state, byId));
+}
+
+/** An order of interned keys that does not depend on which came first: by type, then by state key. */
+export function byStateKey(index: RoomIndex): (a: number, b: number) => number {
+  return (a, b) => {
+    const [leftType, leftKey] = index.keyAt(a);
+    const [rightType, rightKey] = index.keyAt(b);
+    return compareCodePoints(leftType, rightType) || compareCodePoints(leftKey, rightKey);
+  };
+}
+
+/** The ids behind some numbers, sorted by code point. */
+export function sortedIds(index: RoomIndex, numbers: Iterable<number>): readonly string[] {
+  return Array.from(numbers, (number) => index.idOf(number)).sort(compareCodePoints);
+}
+
+function outcomeOf(
   index: RoomIndex,
   key: number,
   candidates: readonly number[],
@@ -46,7 +72,7 @@ export function outcomeOf(
   const [type, stateKey] = index.keyAt(key);
   const winnerNumber = state.get(key);
   const winner = winnerNumber === ABSENT ? undefined : index.idOf(winnerNumber);
-  const ids = candidates.map((number) => index.idOf(number)).sort();
+  const ids = sortedIds(index, candidates);
   const lost = ids
     .filter((id) => id !== winner)
     .map((eventId) => ({ eventId, because: whyLost(checks.get(eventId), winner) }));
@@ -81,11 +107,9 @@ export class TraceV2 {
   }
 
   sets(difference: Iterable<number>, subgraph: Iterable<number>, full: Iterable<number>): void {
-    const ids = (numbers: Iterable<number>): readonly string[] =>
-      Array.from(numbers, (n) => this.#index.idOf(n)).sort();
-    this.#difference = ids(difference);
-    this.#subgraph = ids(subgraph);
-    this.#full = ids(full);
+    this.#difference = sortedIds(this.#index, difference);
+    this.#subgraph = sortedIds(this.#index, subgraph);
+    this.#full = sortedIds(this.#index, full);
   }
 
   mainline(mainline: readonly number[]): void {
@@ -102,18 +126,13 @@ export class TraceV2 {
   }
 
   finish(state: StateMap): { readonly trace: ResolutionTrace } {
-    const checks = new Map(this.#checks.map((check) => [check.eventId, check]));
-    const outcomes: KeyOutcome[] = [];
-    let unconflicted = this.#base.size;
-    for (const [key, candidates] of this.#conflicted) {
-      outcomes.push(outcomeOf(this.#index, key, candidates, state, checks));
-      if (this.#base.get(key) !== ABSENT) unconflicted--;
-    }
+    let unconflictedKeys = this.#base.size;
+    for (const key of this.#conflicted.keys()) if (this.#base.get(key) !== ABSENT) unconflictedKeys--;
     return {
       trace: {
         algorithm: this.#algorithm,
-        unconflictedKeys: unconflicted,
-        outcomes,
+        unconflictedKeys,
+        outcomes: outcomesOf(this.#index, this.#conflicted, state, this.#checks),
         authDifference: this.#difference,
         conflictedSubgraph: this.#subgraph,
         fullConflictedSet: this.#full,

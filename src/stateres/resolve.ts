@@ -5,6 +5,7 @@ import type { RoomIndex } from "../dag/room-index.js";
 import type { StateMap } from "../dag/state-map.js";
 import { refuse } from "../errors.js";
 import type { Refusal } from "../errors.js";
+import { compareCodePoints } from "../json/compare.js";
 import type { Missing } from "./working-state.js";
 import type { ResolutionTrace } from "./trace.js";
 
@@ -39,7 +40,7 @@ export function factsOf(options: ResolveOptions): AuthFacts {
 /** `needs` when anything was found missing on the way. */
 export function neededBy(missing: Missing): Resolution | undefined {
   if (missing.events.size === 0 && missing.facts.length === 0) return undefined;
-  return { verdict: "needs", events: [...missing.events].sort(), facts: missing.facts };
+  return { verdict: "needs", events: [...missing.events].sort(compareCodePoints), facts: missing.facts };
 }
 
 export function refuseCycle(): Resolution {

@@ -13,7 +13,7 @@ import type { AuthVerdict } from "../auth/verdict.js";
 import { conflictedKeys } from "./conflict.js";
 import { factsOf, neededBy, newMissing, refuseForeign } from "./resolve.js";
 import type { Resolution, ResolveOptions, Resolver } from "./resolve.js";
-import { outcomeOf, tracedCheck } from "./record.js";
+import { byStateKey, outcomesOf, sortedIds, tracedCheck } from "./record.js";
 import type { Missing } from "./working-state.js";
 import type { ResolutionTrace, TracedCheck } from "./trace.js";
 
@@ -39,7 +39,8 @@ export const resolveV1: Resolver = (index, states, options = {}) => {
   const { settled, conflicted } = separate(states);
   const missing = newMissing();
   const groups = new Map<number, readonly Candidate[]>();
-  for (const [key, numbers] of conflicted) groups.set(key, candidatesOf(index, numbers, missing));
+  const keys = [...conflicted.keys()].sort(byStateKey(index));
+  for (const key of keys) groups.set(key, candidatesOf(index, conflicted.get(key) ?? [], missing));
   const stop = neededBy(missing) ?? refuseForeign(index, settled, [...conflicted.values()].flat());
   if (stop !== undefined) return stop;
   const run: Run = { index, options, missing, checks: options.trace === true ? [] : undefined, settled };
@@ -143,16 +144,14 @@ function traced(
   conflicted: ReadonlyMap<number, readonly number[]>,
 ): { readonly trace?: ResolutionTrace } {
   if (run.checks === undefined) return {};
-  const byId = new Map(run.checks.map((check) => [check.eventId, check]));
-  const all = [...conflicted.values()].flat();
   return {
     trace: {
       algorithm: "v1",
       unconflictedKeys: settled.size,
-      outcomes: [...conflicted].map(([key, group]) => outcomeOf(run.index, key, group, run.settled, byId)),
+      outcomes: outcomesOf(run.index, conflicted, run.settled, run.checks),
       authDifference: [],
       conflictedSubgraph: [],
-      fullConflictedSet: all.map((number) => run.index.idOf(number)).sort(),
+      fullConflictedSet: sortedIds(run.index, [...conflicted.values()].flat()),
       mainline: [],
       checks: run.checks,
     },

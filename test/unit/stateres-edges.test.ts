@@ -223,6 +223,31 @@ describe("the trace [cap:resolution-v1 v:1] [cap:resolution-v2 v:10] [cap:resolu
     }
   });
 
+  it("does not depend on which events and keys came first", () => {
+    for (const version of [v1, v10, v12]) {
+      const scenario = room(version);
+      const cite = scenario.cite("ima", "ipower");
+      for (const key of ["z", "\u{1f600}", "\uffff", "a"]) {
+        for (const side of ["left", "right"])
+          scenario.add(`${side}${key}`, "x", key, "@alice:hs", {}, { auth: cite, ts: 7 });
+        scenario.add(`n${key}`, "a", key, "@alice:hs", {}, { auth: cite });
+        scenario.add(`m${key}`, "a", key, "@alice:hs", {}, { auth: cite });
+      }
+      const state = (side: string, letter: string): readonly string[] =>
+        ["z", "\u{1f600}", "\uffff", "a"].flatMap((key) => [`${side}${key}`, `${letter}${key}`]);
+      const states = [
+        [...base, ...state("left", "n")],
+        [...base, ...state("right", "m")],
+      ];
+      const trace = scenario.trace(states);
+      expect(trace.outcomes.map(({ type, stateKey }) => [type, stateKey])).toEqual(
+        ["a", "x"].flatMap((type) => ["a", "z", "\uffff", "\u{1f600}"].map((key) => [type, key])),
+      );
+      const reversed = scenario.run([...states].reverse(), { trace: true }, scenario.index({ order: "reversed" }));
+      expect(reversed.verdict === "resolved" && reversed.trace).toEqual(trace);
+    }
+  });
+
   it("of v1 leaves out keys that one state lacks", () => {
     const scenario = room(v1).add("topic", "m.room.topic", "", "@alice:hs", {});
     const trace = scenario.trace([base, [...base, "topic"]]);
