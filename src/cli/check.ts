@@ -16,7 +16,7 @@ import { readDump } from "../inspect/read.js";
 import { checkRoom } from "../inspect/room.js";
 import type { RoomReport } from "../inspect/room.js";
 import { parseLax } from "../json/parse.js";
-import { isObject } from "../json/value.js";
+import { get, isArray, isObject } from "../json/value.js";
 import type { JsonObject } from "../json/value.js";
 import { roomVersions } from "../versions/index.js";
 import { nodeProvider } from "./ed25519.js";
@@ -73,22 +73,32 @@ export async function runCheck(options: CheckArguments, output: Output, errors: 
 
 async function readKeyFile(path: string): Promise<JsonObject> {
   const parsed = parseLax(await readText(path));
-  if (parsed.ok && isObject(parsed.value)) return parsed.value;
-  throw new Failure(`${path} is no table of keys: it should be {server: {key id: base64}}`);
+  if (parsed.ok && isObject(parsed.value) && holdsKeys(parsed.value)) return parsed.value;
+  throw new Failure(`${path} holds no keys: it should be {server: {key id: base64}}, or what a key server answered`);
+}
+
+/** A table of another shape would silently leave every signature unchecked. */
+function holdsKeys(table: JsonObject): boolean {
+  const answers = get(table, "server_keys");
+  return (isArray(answers) ? answers : [table]).some((answer) =>
+    Object.values(isObject(answer) ? answer : {}).some(
+      (keys) => isObject(keys) && Object.keys(keys).some((keyId) => keyId.startsWith("ed25519:")),
+    ),
+  );
 }
 
 async function checkFile(context: Context, file: string): Promise<RoomReport | undefined> {
   const { options, keys, provider } = context;
-  const problem = async (reason: string, code: string): Promise<undefined> => {
+  const problem = async (reason: string, code: string, sentence = `${file}: ${reason}`): Promise<undefined> => {
     if (options.json) await context.output.write(`${JSON.stringify({ file, error: reason, code })}\n`);
-    await context.errors.write(`roomdag: ${printable(file)}: ${printable(reason)}\n`);
+    await context.errors.write(`roomdag: ${printable(sentence)}\n`);
     return undefined;
   };
   let text: string;
   try {
     text = await readText(file);
   } catch (error) {
-    if (error instanceof Failure) return problem(error.message, "unreadable");
+    if (error instanceof Failure) return problem(error.message, "unreadable", error.message);
     throw error;
   }
   const { roomVersion, roomId } = options;

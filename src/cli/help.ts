@@ -9,12 +9,16 @@ export const help = `roomdag: what a Matrix room is, checked
 check reads arrays and lines of federation PDUs, bodies of federation answers (send_join, state, backfill,
 get_missing_events, transactions), rows of Synapse's event_json, and recordings of these. A directory stands for its
 .json, .ndjson and .jsonl files, and gets one line a file. Events whose ancestors are absent are undecided, unless
-they came as part of a state; those are judged by their auth events.
+they came as part of a state; those are judged by their auth events. Signatures by unknown keys are left unchecked and
+counted; an event is undecided for want of a key only where a rule asks for a signature (restricted joins).
+
+From Synapse's database: psql -At -c "SELECT row_to_json(e) FROM event_json e WHERE room_id = '!…'" > room.ndjson
 
   --room-version VERSION   the room version, where the file does not tell it
   --room ID                the room, where the file holds several
-  --keys FILE              server keys: {server: {key id: base64}}, or what a key server answered
-  --explain EVENT          all that decided about one event
+  --keys FILE              server keys besides those in the file: {server: {key id: base64}}, or what a key server
+                           answered
+  --explain EVENT          all that decided about one event, by its id (in quotes: shells read the $)
   --trace                  every step of every state resolution
   --json                   one JSON object a file
   --summary                one line a file

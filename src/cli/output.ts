@@ -25,10 +25,9 @@ export class Output {
     // An error or the end of the stream ends the wait as well; the listener above has taken note.
     const gone = new AbortController();
     const { signal } = gone;
-    await Promise.race([
-      once(this.#stream, "drain", { signal }),
-      once(this.#stream, "close", { signal }),
-    ]).catch(() => undefined);
+    await Promise.race([once(this.#stream, "drain", { signal }), once(this.#stream, "close", { signal })]).catch(
+      () => undefined,
+    );
     gone.abort();
   }
 }

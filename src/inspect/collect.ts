@@ -43,7 +43,7 @@ export class Collector {
   readonly versions: Set<string> = new Set();
   readonly notes: string[] = [];
   request: ResolveRequest | undefined;
-  /** Where the first event of the client-server API stands. */
+  /** Where the first event or body of the client-server API stands; the empty string is the whole file. */
   clientEvent: string | undefined;
   readonly #tasks: Task[] = [];
 
@@ -67,7 +67,7 @@ export class Collector {
     else if (isRow(value)) this.#visitRow(value, task);
     else if (isObject(get(value, "pdu"))) this.#visitWrapper(value, task);
     else if (isPdu(value)) this.#addEvent(task, value, undefined, {});
-    else if (isClientEvent(value)) this.clientEvent ??= where === "" ? "this" : where;
+    else if (isClientEvent(value)) this.clientEvent ??= where;
     else this.#visitBody(value, task);
   }
 
@@ -96,7 +96,7 @@ export class Collector {
   #visitBody(body: JsonObject, task: Task): void {
     const { where } = task;
     if (clientOnly.some((key) => Object.hasOwn(body, key))) {
-      this.clientEvent ??= where === "" ? "this" : where;
+      this.clientEvent ??= where;
       return;
     }
     this.#addVersion(body);

@@ -105,7 +105,7 @@ function stateDiffers(
   events: readonly string[],
   { computed, recorded }: { readonly computed: readonly string[]; readonly recorded: readonly string[] },
 ): Disagreement {
-  const counts = `${computed.length} events only in the computed state, ${recorded.length} only in the recorded one`;
+  const counts = `only in the computed state ${computed.length}, only in the recorded one ${recorded.length}`;
   const reason = `${name}: ${counts}`;
   return { kind: "state", reason, rule: undefined, events };
 }

@@ -69,7 +69,7 @@ function countsText(report: RoomReport): string {
 
 function signaturesText({ signatures }: RoomReport): string {
   const parts = [`${plural(signatures.verified, "signature")} verified`];
-  if (signatures.unknownKey > 0) parts.push(`${signatures.unknownKey} by unknown keys`);
+  if (signatures.unknownKey > 0) parts.push(`${signatures.unknownKey} unchecked (unknown keys)`);
   if (signatures.refused > 0) parts.push(`${signatures.refused} refused`);
   return parts.join(", ");
 }
@@ -112,6 +112,7 @@ export function formatClosing(reports: readonly RoomReport[], unreadable: number
   const sum = (of: (report: RoomReport) => number): number => reports.reduce((total, report) => total + of(report), 0);
   const events = sum((report) => report.events.length);
   const verified = sum((report) => report.signatures.verified);
+  const unchecked = sum((report) => report.signatures.unknownKey);
   const compared = sum((report) => comparisonsOf(report).length);
   const forks = sum((report) => report.forks.length);
   const disagreeing = reports.filter(({ disagreements }) => disagreements.length > 0).length;
@@ -119,9 +120,10 @@ export function formatClosing(reports: readonly RoomReport[], unreadable: number
   const versions = [...new Set(reports.map(({ roomVersion }) => roomVersion))];
   const failed = unreadable === 0 ? "" : ` ${plural(unreadable, "file")} could not be checked.`;
   if (reports.length === 0) return failed.trim();
+  const without = unchecked > 0 ? ` and ${unchecked} unchecked (unknown keys)` : "";
   const work =
     `${plural(events, "event")} of room version${versions.length === 1 ? "" : "s"} ${versions.join(", ")}: ids and ` +
-    `content hashes computed, ${plural(verified, "signature")} verified, every event authorised, ` +
+    `content hashes computed, ${plural(verified, "signature")} verified${without}, every event authorised, ` +
     `${plural(forks, "fork")} resolved, ${plural(compared, "recorded state")} compared`;
   const open = undecided > 0 ? `; ${undecided} undecided` : "";
   return `${agreeing(reports.length, disagreeing)} ${work}${open}.${failed}`;
@@ -143,26 +145,50 @@ export function formatReport(name: string, report: RoomReport, options: FormatOp
     ...section("Disagreements", disagreementLines(report), paint.bad),
     ...section("Refused", refusedLines(report), paint.bad),
     ...section("Undecided", undecidedLines(report), paint.title),
+    ...section("Not in the file", absentLines(report), paint.title),
     ...section(stateTitle(report), stateLines(report), paint.title),
     ...section("Recorded state", comparisonLines(report, paint), paint.title),
-    ...section("Notes", report.notes.map((note) => `  ${printable(note)}`), paint.dim),
+    ...section(
+      "Notes",
+      report.notes.map((note) => `  ${printable(note)}`),
+      paint.dim,
+    ),
     "",
     report.disagreements.length === 0
-      ? paint.good("No disagreement found.")
-      : paint.bad(`${plural(report.disagreements.length, "disagreement")} found.`),
+      ? paint.good(`No disagreement found${openText(report)}.`)
+      : paint.bad(`${plural(report.disagreements.length, "disagreement")} found${openText(report)}.`),
   ];
   return lines.join("\n");
+}
+
+/** What the verdict on the file says nothing about. */
+function openText({ counts, signatures }: RoomReport): string {
+  const undecided = counts.get("undecided") ?? 0;
+  const open: string[] = [];
+  if (undecided > 0) open.push(`${plural(undecided, "event")} undecided`);
+  if (signatures.unknownKey > 0) open.push(`${plural(signatures.unknownKey, "signature")} unchecked`);
+  return open.length === 0 ? "" : `, ${open.join(" and ")}`;
 }
 
 function section(title: string, lines: readonly string[], paint: Paint): readonly string[] {
   return lines.length === 0 ? [] : ["", paint(title), ...lines];
 }
 
+/** A person reads a hundred entries; one absent ancestor leaves a whole room undecided. */
+const MOST_ENTRIES = 100;
+
+/** The lines of the first entries, and how many more there are. */
+function firstOf<T>(entries: readonly T[], linesOf: (entry: T) => readonly string[]): readonly string[] {
+  const lines = entries.slice(0, MOST_ENTRIES).flatMap(linesOf);
+  const more = entries.length - MOST_ENTRIES;
+  return more > 0 ? [...lines, `  … and ${more} more, all of them in the JSON form of this report`] : lines;
+}
+
 function disagreementLines(report: RoomReport): readonly string[] {
-  return report.disagreements.map(({ kind, reason, rule, events }) => {
+  return firstOf(report.disagreements, ({ kind, reason, rule, events }) => {
     const where = events[0] === undefined ? "" : ` ${events[0]}`;
     const by = rule === undefined ? "" : ` (${rule})`;
-    return printable(`  ${kind}${where}: ${reason}${by}`);
+    return [printable(`  ${kind}${where}: ${reason}${by}`)];
   });
 }
 
@@ -172,18 +198,19 @@ function refusalOf(verdict: EventVerdict): Refusal | undefined {
 }
 
 function refusedLines(report: RoomReport): readonly string[] {
-  const lines: string[] = [];
-  for (const { where, givenId, refusal } of report.malformed) {
-    lines.push(printable(`  ${givenId ?? where}: malformed: ${refusal.reason}`));
-  }
-  for (const event of report.events) {
+  const malformed = firstOf(report.malformed, ({ where, givenId, refusal }) => [
+    printable(`  ${givenId ?? where}: malformed: ${refusal.reason}`),
+  ]);
+  const refused = report.events.flatMap((event) => {
     const refusal = refusalOf(event.verdict);
-    if (refusal === undefined) continue;
-    lines.push(printable(`  ${event.eventId}  ${keyName(event.type, event.stateKey)}, by ${event.sender}`));
-    lines.push(printable(`    ${event.verdict.verdict}, ${refusal.rule ?? refusal.code}: ${refusal.reason}`));
-    for (const id of refusal.events.slice(1)) lines.push(`    against ${describe(report, id)}`);
-  }
-  return lines;
+    return refusal === undefined ? [] : [{ event, refusal }];
+  });
+  const lines = firstOf(refused, ({ event, refusal }) => [
+    printable(`  ${event.eventId}  ${keyName(event.type, event.stateKey)}, by ${event.sender}`),
+    printable(`    ${event.verdict.verdict}, ${refusal.rule ?? refusal.code}: ${refusal.reason}`),
+    ...refusal.events.slice(1).map((id) => `    against ${describe(report, id)}`),
+  ]);
+  return [...malformed, ...lines];
 }
 
 function describe(report: RoomReport, eventId: string): string {
@@ -192,16 +219,24 @@ function describe(report: RoomReport, eventId: string): string {
 }
 
 function undecidedLines(report: RoomReport): readonly string[] {
-  const lines: string[] = [];
-  for (const { eventId, type, stateKey, verdict } of report.events) {
+  const undecided = report.events.flatMap(({ verdict, ...event }) =>
+    verdict.verdict === "undecided" ? [{ ...event, verdict }] : [],
+  );
+  return firstOf(undecided, ({ eventId, type, stateKey, verdict }) => [
+    printable(`  ${eventId}  ${keyName(type, stateKey)}: ${verdict.reason}`),
+    ...verdict.events.map((id) => `    needs ${printable(id)}${standing(report, id)}`),
+    ...verdict.keys.map(({ server, keyIds }) => printable(`    needs key ${keyIds.join(" or ")} of ${server}`)),
+  ]);
+}
+
+/** What to fetch: events that are not in the file at all and that others wait for. */
+function absentLines({ events, replay }: RoomReport): readonly string[] {
+  const waiting = new Map<string, number>();
+  for (const { verdict } of events) {
     if (verdict.verdict !== "undecided") continue;
-    lines.push(printable(`  ${eventId}  ${keyName(type, stateKey)}: ${verdict.reason}`));
-    for (const id of verdict.events) lines.push(`    needs ${printable(id)}${standing(report, id)}`);
-    for (const { server, keyIds } of verdict.keys) {
-      lines.push(printable(`    needs key ${keyIds.join(" or ")} of ${server}`));
-    }
+    for (const id of verdict.events) if (!replay.verdicts.has(id)) waiting.set(id, (waiting.get(id) ?? 0) + 1);
   }
-  return lines;
+  return firstOf([...waiting], ([id, count]) => [printable(`  ${id}, named by ${plural(count, "event")}`)]);
 }
 
 /** A missing event may be in the file and undecided, or dropped, itself. */
@@ -211,8 +246,9 @@ function standing({ replay }: RoomReport, eventId: string): string {
 }
 
 function stateTitle({ state, tips }: RoomReport): string {
+  if (state === undefined) return "Resolved state";
   const extremities = tips.length === 1 ? "1 forward extremity" : `${tips.length} forward extremities`;
-  return `Resolved state (${plural(state?.length ?? 0, "event")}, after ${extremities})`;
+  return `Resolved state (${plural(state.length, "event")}, after ${extremities})`;
 }
 
 function stateLines(report: RoomReport): readonly string[] {
@@ -419,11 +455,11 @@ function consultedTitle({ stateKnown }: Explanation): string {
   return stateKnown ? "State before it, at the keys that rules may look at" : "State before it: unknown";
 }
 
-function consultedLines({ consulted }: Explanation): readonly string[] {
+function consultedLines({ consulted, stateKnown }: Explanation): readonly string[] {
   return table(
     consulted.map(({ type, stateKey, inState, cited }) => [
       keyName(type, stateKey),
-      printable(inState ?? "none"),
+      printable(inState ?? (stateKnown ? "none" : "unknown")),
       cited === undefined ? "not cited" : cited === inState ? "cited" : `cited: ${printable(cited)}`,
     ]),
     "  ",

@@ -15,7 +15,7 @@ export type { RequestComparison, StateComparison } from "./compare.js";
 export type { Disagreement } from "./disagree.js";
 export type { EventCopy, HashStatus, MalformedEvent, Received, ReceivedEvent } from "./receive.js";
 export { Replay } from "./replay.js";
-export type { EventVerdict, Fork, NeededKeys, VerdictBasis } from "./replay.js";
+export type { EventVerdict, Fork, KnownState, NeededKeys, VerdictBasis } from "./replay.js";
 export { loadRequest } from "./request.js";
 export type { LoadedRequest } from "./request.js";
 export { explainEvent, traceFork } from "./explain.js";

@@ -33,16 +33,20 @@ export function readDump(text: string, options: ReadOptions = {}): Result<Dump> 
   for (const { value, where } of values.value) collector.collect(value, where);
   if (collector.clientEvent !== undefined) return refuse("bad_format", clientSentence(collector.clientEvent));
   if (collector.events.length === 0 && collector.request === undefined) {
-    return refuse("bad_format", "no federation events are in this file: it holds none of the shapes that can be read");
+    return refuse("bad_format", NO_EVENTS);
   }
   return assemble(collector, options);
 }
 
+const NO_EVENTS =
+  "no federation events are in this file: what can be read is arrays and lines of PDUs, bodies of send_join, state, " +
+  "backfill, get_missing_events and transactions, rows of Synapse's event_json, and requests to resolve";
+
 function clientSentence(where: string): string {
   return (
-    `${where} is an event as the client-server API shows it: without prev_events and auth_events there is nothing ` +
-    "to compute its id, place or authority from. Export federation PDUs instead: a /state, /backfill or /event_auth " +
-    "answer of the federation API, or Synapse's table event_json"
+    `${where === "" ? "this file" : where} is of the client-server API, which shows events without prev_events and ` +
+    "auth_events: there is nothing to compute an id, a place or an authority from. Export federation PDUs instead: a " +
+    "/state, /backfill or /event_auth answer of the federation API, or Synapse's table event_json"
   );
 }
 
@@ -55,6 +59,7 @@ interface PlacedValue {
 function parseValues(text: string): Result<readonly PlacedValue[]> {
   const whole = parseLax(text);
   if (whole.ok) return ok([{ value: whole.value, where: "" }]);
+  if (/^[ \t\r\n]*$/.test(text)) return refuse("bad_json", "this is empty");
   const values: PlacedValue[] = [];
   const lines = text.split("\n");
   for (const [at, line] of lines.entries()) {
@@ -68,7 +73,7 @@ function parseValues(text: string): Result<readonly PlacedValue[]> {
 }
 
 function notJson(error: Refusal): Result<never> {
-  return refuse(error.code, `this is neither JSON nor a JSON value a line: ${error.reason}`);
+  return refuse(error.code, `this is neither JSON nor lines of JSON: ${error.reason}`);
 }
 
 function assemble(collector: Collector, options: ReadOptions): Result<Dump> {

@@ -11,7 +11,7 @@ import { nodeProvider } from "../../src/cli/ed25519.js";
 import { Failure } from "../../src/cli/failure.js";
 import { Output } from "../../src/cli/output.js";
 import { coreProvider, selfTest } from "../../src/crypto/index.js";
-import { keys, smallRoom } from "./inspect-support.js";
+import { keys, RoomMaker, smallRoom } from "./inspect-support.js";
 
 const rooms = fileURLToPath(new URL("../../fixtures/rooms", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "roomdag-"));
@@ -47,6 +47,7 @@ async function check(...args: readonly string[]): Promise<Outcome> {
 }
 
 const { create, join: joined, rules, message, intruder } = smallRoom();
+const idOfJoin = new RoomMaker().idOf(joined);
 
 describe("check", () => {
   it("a folder gets one line a file and a closing sentence; all recorded rooms agree", async () => {
@@ -80,7 +81,10 @@ describe("check", () => {
 
   it("--json is one object a file", async () => {
     const { output } = await check("--json", file("a.json", [create]), file("b.json", [create, intruder]));
-    const reports = output.trimEnd().split("\n").map((line) => JSON.parse(line) as Record<string, unknown>);
+    const reports = output
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
     expect(reports).toMatchObject([
       { room_version: "10", agrees: true, counts: { accepted: 1 } },
       { agrees: false, counts: { accepted: 1, "rejected-by-auth-events": 1 } },
@@ -109,6 +113,53 @@ describe("check", () => {
     expect((await check(file("message.json", [message]), "--room-version", "10")).status).toBe(0);
     await expect(check(join(folder, "absent.json"))).rejects.toThrow(Failure);
     await expect(check(client, "--room-version", "99")).rejects.toThrow(/unknown/);
+  });
+
+  it("an unreadable file is named once, an empty one is called empty", async () => {
+    const path = file("latin1.json", "");
+    writeFileSync(path, Uint8Array.of(0x22, 0xe9, 0x22));
+    expect((await check(path)).errors).toBe(`roomdag: ${path} is not UTF-8 text, or too long to be held as text\n`);
+    const empty = file("empty.json", " \n");
+    expect((await check(empty)).errors).toBe(`roomdag: ${empty}: this is empty\n`);
+  });
+
+  it("a table without keys is refused, because it would leave every signature unchecked", async () => {
+    const room = file("room.json", [create]);
+    const answer = { server_name: "a.example", verify_keys: { "ed25519:1": { key: keys["a.example"] } } };
+    const tables = [
+      {},
+      { hello: "world" },
+      { "a.example": {} },
+      { verify_keys: { "a.example": {} } },
+      { server_keys: [] },
+    ];
+    for (const table of tables) {
+      await expect(check(room, "--keys", file("table.json", table))).rejects.toThrow(/holds no keys/);
+    }
+    for (const table of [keys, answer, { server_keys: [answer] }]) {
+      expect((await check(room, "--keys", file("table.json", table))).status).toBe(0);
+    }
+  });
+
+  it("what was left open is said beside the verdict on the file, and what to fetch", async () => {
+    const { output } = await check(file("open.json", [create, rules]));
+    expect(output).toContain("  0 signatures verified, 2 unchecked (unknown keys)\n");
+    expect(output).toMatch(/Not in the file\n {2}\$\S+, named by 1 event\n/);
+    expect(output).toMatch(/No disagreement found, 1 event undecided and 2 signatures unchecked\.\n$/);
+  });
+
+  it("without a create event no state is claimed", async () => {
+    const { output } = await check(file("rest.json", [joined, rules]), "--room-version", "10");
+    expect(output).toContain("\nResolved state\n  unknown: the ancestry of no event is complete\n");
+    const explained = await check(file("rest.json", [joined]), "--room-version", "10", "--explain", idOfJoin);
+    expect(explained.output).toMatch(/State before it: unknown\n {2}m\.room\.create +unknown/);
+  });
+
+  it("lists end after a hundred entries", async () => {
+    const malformed = Array.from({ length: 103 }, (_, depth) => ({ type: "m.room.message", depth }));
+    const { output } = await check(file("many.json", malformed), "--room-version", "10");
+    expect(output.match(/ {2}… and 3 more, all of them in the JSON form of this report/g)).toHaveLength(2);
+    expect(output).toContain("103 disagreements found.");
   });
 
   it("one bad file among others does not stop the rest", async () => {
