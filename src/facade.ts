@@ -47,42 +47,62 @@ export interface AuthorizeInput {
   readonly facts?: AuthFacts;
 }
 
+/** States to be resolved. Events are federation PDUs; an `event_id` in them is honoured. */
 export interface ResolveInput {
   /** Event ids, one list a state. */
   readonly stateSets: readonly (readonly string[])[];
   /** The events of those states and their auth chains. */
   readonly events: readonly unknown[];
+  /** Ids of events that were rejected on receipt. */
   readonly rejected?: readonly string[];
+  /** Whether to report every step of the resolution. */
   readonly trace?: boolean;
 }
 
+/** What a resolution came to. */
 export type ResolveOutput =
   /** Ids of the resolved state, sorted by code point. */
   | { readonly verdict: "resolved"; readonly state: readonly string[]; readonly trace?: ResolutionTrace }
+  /** These events or facts are missing; resolving again with them may ask for more. */
   | { readonly verdict: "needs"; readonly events: readonly string[]; readonly facts: readonly FactRequest[] }
+  /** The input is no set of states of one room. */
   | { readonly verdict: "refused"; readonly refusal: Refusal };
 
 /** The signature report of an event together with its content hash. */
 export interface VerifyOutput extends SignatureReport {
+  /** Whether the content hash matches; where it does not, the event is to be redacted. */
   readonly contentHash: boolean;
 }
 
+/**
+ * One room version. What comes from the network goes through `parse`, whose refusals are values. All
+ * other calls take events as JSON values (`parsed.value.json`, or what a host stored), read of them
+ * only what they need, and throw a `UsageError` for a value that is no event.
+ */
 export interface RoomVersionApi {
+  /** The identifier, as in `m.room.create`'s `room_version`. */
   readonly id: string;
   readonly rules: RoomVersionRules;
-  /** Format check of one PDU, given as JSON text (which is checked as it was written) or as a value. */
+  /**
+   * Format check of one PDU, given as JSON text (which is checked as it was written) or as a value.
+   * Neither hash nor signatures are looked at: that is `verify`.
+   */
   parse(pdu: unknown, options?: ParseOptions): Result<Pdu>;
-  /** The redacted copy. */
+  /** The redacted copy, without `unsigned`. */
   redact(pdu: unknown): JsonObject;
-  /** Unpadded base64. */
+  /** SHA-256 of the content, in unpadded base64, computed anew. */
   contentHash(pdu: unknown): string;
+  /** The id that follows from the event; in room versions 1 and 2 the one that it carries. */
   eventId(pdu: unknown): string;
-  /** The event with `hashes` and one more signature. */
+  /** A copy of the event with `hashes` and one more signature. */
   sign(pdu: unknown, key: SigningKey): JsonObject;
+  /** Whether every server that has to sign did, and whether the content hash matches. */
   verify(pdu: unknown, keys: KeyLookup): VerifyOutput;
   /** The state keys that the event has to cite in `auth_events`. */
   authTypes(pdu: unknown): readonly StateKey[];
+  /** The authorisation rules, on the event's auth events and on the state before it. */
   authorize(pdu: unknown, input: AuthorizeInput): AuthVerdict;
+  /** State resolution. */
   resolve(input: ResolveInput): ResolveOutput;
 }
 

@@ -173,7 +173,7 @@ export class RoomIndex {
     return this.#lastState;
   }
 
-  /** The ids that a state holds, in code-point-free index order; sort them if order matters. */
+  /** The ids that a state holds, in the order in which the index met their keys; sort them if order matters. */
   idsOf(state: StateMap): string[] {
     const ids: string[] = [];
     state.forEach((event) => ids.push(this.idOf(event)));

@@ -83,10 +83,7 @@ function readRepresentation(value: JsonValue): readonly TextRepresentation[] {
  * The first representation, in the sender's order, whose mimetype is among those `understood`
  * (compared exactly), or `undefined` when there is none.
  */
-export function chooseText(
-  block: TextBlock,
-  understood: readonly string[] = [PLAIN],
-): TextRepresentation | undefined {
+export function chooseText(block: TextBlock, understood: readonly string[] = [PLAIN]): TextRepresentation | undefined {
   return block.find(({ mimetype }) => understood.includes(mimetype));
 }
 
@@ -128,8 +125,9 @@ export function renderable(event: RenderableEvent, knownSchemas: readonly EventS
 }
 
 /**
- * Why an event of this type must not be made here, in a room whose rules have `content` so, or
- * `undefined` when it may be. For local senders only: a received PDU is never refused for its type.
+ * Why an event of this type must not be made here, or `undefined` when it may be. The first argument
+ * is the `content` of the room version's rules (`version("I.1").rules.content`), not of an event.
+ * For local senders only: a received PDU is never refused for its type.
  */
 export function guardLocalContent(content: RoomVersionRules["content"], type: string): Refusal | undefined {
   const replacement = content === "extensible" ? deprecatedTypes.get(type) : undefined;

@@ -27,7 +27,7 @@ export type Check = (request: AuthRequest) => boolean | Promise<boolean>;
  * implementations differ with good reason are left out.
  *
  * ```ts
- * for (const law of authLaws(check)) it(law.name, law.run);
+ * for (const law of authLaws(check)) it(law.name, () => law.run());
  * ```
  */
 export function authLaws(check: Check): readonly Law[] {

@@ -98,7 +98,7 @@ const impossible: Arbitrary<unknown> = fc
  * are integers of at most 2^53-1 in magnitude; -0, on which implementations differ, does not occur.
  *
  * ```ts
- * for (const law of canonicalLaws(encode)) it(law.name, law.run);
+ * for (const law of canonicalLaws(encode)) it(law.name, () => law.run());
  * ```
  */
 export function canonicalLaws(encode: Encode): readonly Law[] {

@@ -19,8 +19,9 @@ export interface LawOptions {
 
 /**
  * Something that holds of every right implementation. `run` resolves where it held in every case and
- * rejects with a {@link LawViolation} otherwise. It takes no required argument and ignores what test
- * runners pass to a test, so `it(law.name, law.run)` works under any of them.
+ * rejects with a {@link LawViolation} otherwise. Any test runner takes `it(law.name, () => law.run())`. What a
+ * runner passes to a test is ignored, so plain JavaScript may hand over `law.run` itself; TypeScript sees
+ * that a test's context is no {@link LawOptions}.
  */
 export interface Law {
   readonly name: string;

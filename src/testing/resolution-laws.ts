@@ -29,7 +29,7 @@ interface Case {
  * no check. It answers with the ids of the resolved state.
  *
  * ```ts
- * for (const law of resolutionLaws(resolve)) it(law.name, law.run);
+ * for (const law of resolutionLaws(resolve)) it(law.name, () => law.run());
  * ```
  */
 export function resolutionLaws(resolve: Resolve): readonly Law[] {

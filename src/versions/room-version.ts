@@ -12,7 +12,8 @@ export interface RoomVersion {
 
 /**
  * Joins rules and resolver. Rules are inherited by spreading; the resolver is stated anew by every
- * version, so that a bundle which holds only version 12 carries no resolver of version 1.
+ * version, so that a bundle which holds only version 12 carries no resolver of version 1. That the
+ * resolver is the one that `rules.stateResolution` names is up to the caller: functions cannot be compared.
  */
 export function defineRoomVersion(rules: RoomVersionRules, resolve: Resolver): RoomVersion {
   return Object.freeze({ id: rules.id, rules, resolve });
