@@ -2,9 +2,7 @@
  * The layers, bottom first. A module imports from its own layer and from those before it, nothing else.
  * `inspect` and `engine` are neighbours that do not know each other.
  */
-const layers = [
-  "errors", "ids", "json", "crypto", "rules", "event", "dag", "auth", "stateres", "versions",
-];
+const layers = ["errors", "ids", "json", "crypto", "rules", "event", "dag", "auth", "stateres", "versions"];
 const pathOf = (layer) => (layer === "errors" ? "^src/errors\\.ts$" : `^src/${layer}/`);
 
 const layering = layers.map((layer, rank) => ({

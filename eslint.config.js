@@ -3,10 +3,7 @@ import { defineConfig, globalIgnores } from "eslint/config";
 import tseslint from "typescript-eslint";
 
 /** Folders whose functions depend on their arguments alone. */
-const pure = [
-  "src/*.ts",
-  "src/{ids,json,crypto,rules,event,dag,auth,stateres,versions,inspect}/**/*.ts",
-];
+const pure = ["src/*.ts", "src/{ids,json,crypto,rules,event,dag,auth,stateres,versions,inspect}/**/*.ts"];
 
 /**
  * @param {string} object
@@ -19,7 +16,16 @@ const ambient = "A pure folder takes time and randomness as arguments.";
 const locale = "Locale tables differ between machines; compare code points.";
 
 export default defineConfig(
-  globalIgnores(["dist/", "coverage/", "reports/", "docs/", "fixtures/", ".stryker-tmp/", ".dependency-cruiser.cjs"]),
+  globalIgnores([
+    ".cache/",
+    "dist/",
+    "coverage/",
+    "reports/",
+    "docs/",
+    "fixtures/",
+    ".stryker-tmp/",
+    ".dependency-cruiser.cjs",
+  ]),
   {
     linterOptions: { reportUnusedDisableDirectives: "error", reportUnusedInlineConfigs: "error" },
   },
@@ -55,7 +61,10 @@ export default defineConfig(
       ],
       // JSON's grammar is about control characters.
       "no-control-regex": "off",
-      "@typescript-eslint/no-unnecessary-condition": ["error", { allowConstantLoopConditions: "only-allowed-literals" }],
+      "@typescript-eslint/no-unnecessary-condition": [
+        "error",
+        { allowConstantLoopConditions: "only-allowed-literals" },
+      ],
       // Code points are exactly what spreading a string is for.
       "@typescript-eslint/no-misused-spread": "off",
       "@typescript-eslint/unified-signatures": "off",
@@ -67,15 +76,34 @@ export default defineConfig(
       "no-console": "error",
       "no-restricted-globals": [
         "error",
-        ...["Date", "performance", "setTimeout", "setInterval", "queueMicrotask", "fetch", "crypto", "process",
-          "Buffer", "TextEncoder", "TextDecoder", "Intl", "Promise"].map((name) => ({ name, message: ambient })),
+        ...[
+          "Date",
+          "performance",
+          "setTimeout",
+          "setInterval",
+          "queueMicrotask",
+          "fetch",
+          "crypto",
+          "process",
+          "Buffer",
+          "TextEncoder",
+          "TextDecoder",
+          "Intl",
+          "Promise",
+        ].map((name) => ({ name, message: ambient })),
       ],
       "no-restricted-properties": [
         "error",
         member("Date", "now", ambient),
         member("Math", "random", ambient),
-        ...["localeCompare", "toLocaleString", "toLocaleLowerCase", "toLocaleUpperCase", "toLocaleDateString",
-          "toLocaleTimeString"].map((property) => ({ property, message: locale })),
+        ...[
+          "localeCompare",
+          "toLocaleString",
+          "toLocaleLowerCase",
+          "toLocaleUpperCase",
+          "toLocaleDateString",
+          "toLocaleTimeString",
+        ].map((property) => ({ property, message: locale })),
       ],
       "no-restricted-syntax": [
         "error",

@@ -109,8 +109,10 @@ export function collect(report) {
  * @param {string} version
  */
 function cell(claims, id, version) {
-  return [...kinds.values()].map(({ letter }) => letter)
-    .filter((letter) => claims.has(`${id} ${version} ${letter}`)).join("");
+  return [...kinds.values()]
+    .map(({ letter }) => letter)
+    .filter((letter) => claims.has(`${id} ${version} ${letter}`))
+    .join("");
 }
 
 /** @param {readonly string[]} cells */
@@ -146,7 +148,9 @@ export function render(claims, remarks) {
     ...tables,
     remarks.trim(),
     "",
-  ].join("\n").replace(/\n{3,}/g, "\n\n");
+  ]
+    .join("\n")
+    .replace(/\n{3,}/g, "\n\n");
 }
 
 /** @param {readonly string[]} options */
@@ -155,7 +159,13 @@ function main(options) {
     for (const { results, config } of runs) {
       const run = spawnSync(
         process.execPath,
-        [`${root}node_modules/vitest/vitest.mjs`, "run", `--config=${config}`, "--reporter=json", `--outputFile=${results}`],
+        [
+          `${root}node_modules/vitest/vitest.mjs`,
+          "run",
+          `--config=${config}`,
+          "--reporter=json",
+          `--outputFile=${results}`,
+        ],
         { cwd: root, stdio: ["ignore", "inherit", "inherit"] },
       );
       if (run.status !== 0) console.error("Some tests failed; what they claim is left out.");

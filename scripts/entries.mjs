@@ -9,14 +9,25 @@ export const root = fileURLToPath(new URL("../", import.meta.url));
 
 /** Folders under src that are public subpaths of their own. */
 export const intendedFolders = Object.freeze([
-  "ids", "json", "crypto", "event", "auth", "stateres", "dag", "versions", "inspect", "testing",
+  "ids",
+  "json",
+  "crypto",
+  "event",
+  "auth",
+  "stateres",
+  "dag",
+  "versions",
+  "inspect",
+  "testing",
 ]);
 
 /** One module a room version, so that a bundle with one version carries no other's algorithms. */
 function versionFiles() {
   const folder = `${root}src/versions`;
   if (!existsSync(folder)) return [];
-  return readdirSync(folder).filter((name) => /^(?:v|i)\d+\.ts$/.test(name)).sort();
+  return readdirSync(folder)
+    .filter((name) => /^(?:v|i)\d+\.ts$/.test(name))
+    .sort();
 }
 
 /**

@@ -56,7 +56,7 @@ function pairAt(text: string, index: number): number {
 export function utf8Decode(bytes: Uint8Array): string | undefined {
   const units = new Uint16Array(bytes.length);
   let length = 0;
-  for (let i = 0; i < bytes.length; ) {
+  for (let i = 0; i < bytes.length;) {
     const lead = bytes[i] ?? 0;
     if (lead < 0x80) {
       units[length++] = lead;

@@ -51,7 +51,11 @@ function narrow(value: bigint): JsonValue {
 function reversed(value: JsonValue): JsonValue {
   if (Array.isArray(value)) return value.map(reversed);
   if (typeof value !== "object" || value === null || value instanceof JsonFloat) return value;
-  return objectOf(Object.entries(value).reverse().map(([name, inner]) => [name, reversed(inner)]));
+  return objectOf(
+    Object.entries(value)
+      .reverse()
+      .map(([name, inner]) => [name, reversed(inner)]),
+  );
 }
 
 /** Floats without their source, which encoding does not keep. */

@@ -4,9 +4,21 @@ import { checkStrict, encodeCanonical, parseLax, parseStrict } from "../../src/j
 
 /** Text that is JSON, nearly JSON, or made of its pieces. */
 const piece = fc.constantFrom(
-  ...Array.from("{}[],:\"\\ \n\t-+.eE0123456789tfnu/\ufeff😀"),
-  "\ud83d", "\ude00",
-  "null", "true", "false", '"a"', '"__proto__":', '{"a":', "1.5", "-0", "1e5", "9007199254740993", "\\u00e9", "\\ud800",
+  ...Array.from('{}[],:"\\ \n\t-+.eE0123456789tfnu/\ufeff😀'),
+  "\ud83d",
+  "\ude00",
+  "null",
+  "true",
+  "false",
+  '"a"',
+  '"__proto__":',
+  '{"a":',
+  "1.5",
+  "-0",
+  "1e5",
+  "9007199254740993",
+  "\\u00e9",
+  "\\ud800",
 );
 const soup = fc.array(piece, { maxLength: 12 }).map((pieces) => pieces.join(""));
 const mutated = fc.tuple(fc.json(), fc.nat(), piece).map(([json, at, inserted]) => {

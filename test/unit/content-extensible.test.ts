@@ -1,6 +1,13 @@
 import { describe, expect, it } from "vitest";
 import {
-  chooseText, guardLocalContent, messageSchema, plainText, readMessage, readText, renderable, type EventSchema,
+  chooseText,
+  guardLocalContent,
+  messageSchema,
+  plainText,
+  readMessage,
+  readText,
+  renderable,
+  type EventSchema,
 } from "../../src/event/content.js";
 import { JsonFloat, type JsonObject } from "../../src/json/value.js";
 
@@ -22,8 +29,18 @@ describe("m.text [cap:text-block v:I.1]", () => {
     ]);
   });
   it("skips invalid representations and keeps the rest", () => {
-    const bad = [null, 1, "x", [], {}, new JsonFloat(1, "1.0"), { body: 1 }, { mimetype: "text/plain" },
-      { body: "x", mimetype: 1 }, { body: "x", mimetype: null }];
+    const bad = [
+      null,
+      1,
+      "x",
+      [],
+      {},
+      new JsonFloat(1, "1.0"),
+      { body: 1 },
+      { mimetype: "text/plain" },
+      { body: "x", mimetype: 1 },
+      { body: "x", mimetype: null },
+    ];
     expect(readText({ "m.text": [...bad, { body: "" }] })).toEqual([{ body: "", mimetype: "text/plain" }]);
   });
   it("may be empty, but not absent or of another type", () => {
@@ -51,7 +68,8 @@ describe("m.message [cap:message v:I.1]", () => {
     expect(readMessage(hello)).toEqual({ ok: true, value: { text: readText(hello) } });
     expect(readMessage({ "m.text": [] })).toEqual({ ok: true, value: { text: [] } });
     expect(readMessage({ body: "Hello" })).toMatchObject({
-      ok: false, error: { code: "bad_format", rule: "MSC1767 m.message" },
+      ok: false,
+      error: { code: "bad_format", rule: "MSC1767 m.message" },
     });
   });
 });
@@ -63,7 +81,9 @@ describe("rendering [cap:fallback v:I.1]", () => {
   });
   it("falls back to text for the MSC's temperature event", () => {
     expect(renderable(event("org.example.temperature", temperature))).toEqual({
-      kind: "fallback", schema: "m.message", text: [{ body: "It is 22 degrees at Home", mimetype: "text/plain" }],
+      kind: "fallback",
+      schema: "m.message",
+      text: [{ body: "It is 22 degrees at Home", mimetype: "text/plain" }],
     });
   });
   it("prefers the reader's own schemas in their order", () => {
@@ -88,7 +108,8 @@ describe("rendering [cap:fallback v:I.1]", () => {
   it("does not render a deprecated type, known or not", () => {
     const schema: EventSchema = { type: "m.room.message", matches: () => true };
     expect(renderable(event("m.room.message", hello), [schema])).toEqual({
-      kind: "deprecated", replacement: "m.message",
+      kind: "deprecated",
+      replacement: "m.message",
     });
   });
 });
@@ -96,7 +117,9 @@ describe("rendering [cap:fallback v:I.1]", () => {
 describe("the guard for local events [cap:deprecated-types v:I.1]", () => {
   it("stops deprecated types in extensible rooms only", () => {
     expect(guardLocalContent("extensible", "m.room.message")).toMatchObject({
-      code: "bad_format", rule: "MSC1767 Room version", events: [],
+      code: "bad_format",
+      rule: "MSC1767 Room version",
+      events: [],
     });
     expect(guardLocalContent("plain", "m.room.message")).toBeUndefined();
     for (const type of ["m.message", "m.room.member", "m.room.encrypted", "org.example.x"]) {

@@ -25,7 +25,9 @@ function load(entry: string): unknown {
       compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022 },
     }).outputText;
     const run = runInContext(`(function (require, module, exports) {${code}\n})`, context) as (
-      require: (name: string) => unknown, module: { exports: unknown }, exports: unknown,
+      require: (name: string) => unknown,
+      module: { exports: unknown },
+      exports: unknown,
     ) => void;
     run((name) => require(locate(path, name)), module, module.exports);
     return module.exports;

@@ -86,7 +86,10 @@ describe("shapes that hold events", () => {
       state_ids_at_last: { pdu_ids: [createId], auth_chain_ids: [] },
       merge_event_id: messageId,
       synapse_state_ids: [createId, joinId],
-      lax_json: [["note", null, "no JSON"], ["floats", "$x", JSON.stringify({ pdus: [rules] })]],
+      lax_json: [
+        ["note", null, "no JSON"],
+        ["floats", "$x", JSON.stringify({ pdus: [rules] })],
+      ],
     });
     expect(dump.keys).toEqual([keys]);
     expect(dump.states.map(({ name, before }) => [name, before])).toEqual([

@@ -129,7 +129,10 @@ describe("verdicts", () => {
       { where: "[2]", givenId: "$x", refusal: { events: ["$x"] } },
     ]);
     expect(report.counts.get("malformed")).toBe(2);
-    expect(kindsOf(report)).toEqual([["malformed", undefined], ["malformed", "$x"]]);
+    expect(kindsOf(report)).toEqual([
+      ["malformed", undefined],
+      ["malformed", "$x"],
+    ]);
   });
 
   it("floats have no place from version 6 on", () => {
@@ -182,7 +185,10 @@ describe("copies", () => {
   });
 
   it("the copy that fits judges, whatever the order, and the other is reported", () => {
-    for (const copies of [[message, changed], [changed, message]]) {
+    for (const copies of [
+      [message, changed],
+      [changed, message],
+    ]) {
       const report = reportOf([create, join, rules, ...copies]);
       expect(report.events).toHaveLength(4);
       expect(report.events.at(-1)).toMatchObject({ hash: "matches" });
@@ -381,7 +387,7 @@ describe("text", () => {
     const evil = room.make({ type, stateKey: "\u009b1m\n", after: [rules], auth: [create, join] });
     const text = formatReport("x", reportOf([create, join, rules, evil]));
     expect(text).toContain("m.\\u001b[2J\\u202ename  \\u009b1m\\u000a");
-     
+
     expect(text.replaceAll("\n", "")).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u202e]/);
     expect(printable("é 😀")).toBe("é 😀");
   });

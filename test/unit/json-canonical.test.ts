@@ -33,7 +33,21 @@ function nestedText(depth: number, leaf: string): string {
 
 describe("order of keys", () => {
   const ordered = [
-    "", "-1", "1", "10", "2", "B", "a", "aa", "b", "\u00e9", "\ud7ff", "\ue000", "\uffff", "😀", "\u{10ffff}",
+    "",
+    "-1",
+    "1",
+    "10",
+    "2",
+    "B",
+    "a",
+    "aa",
+    "b",
+    "\u00e9",
+    "\ud7ff",
+    "\ue000",
+    "\uffff",
+    "😀",
+    "\u{10ffff}",
   ];
 
   it.each([...ordered.keys()])("is by code point, whatever order they came in (rotation %i)", (by) => {

@@ -71,8 +71,22 @@ describe.each(both)("both checks (%s)", (_name, check) => {
     ["an object that is not plain data", new Point()],
     ["an array that is not plain data", List.of(1)],
     ["a value of type undefined", { a: undefined }],
-    ["a getter or setter", { get a() { return 1; } }],
-    ["a getter or setter", { set a(_value: number) { throw new Error("not called"); } }],
+    [
+      "a getter or setter",
+      {
+        get a() {
+          return 1;
+        },
+      },
+    ],
+    [
+      "a getter or setter",
+      {
+        set a(_value: number) {
+          throw new Error("not called");
+        },
+      },
+    ],
     ["a hidden property", Object.defineProperty({}, "a", { value: 1, enumerable: false })],
     ["a symbol as a key", { [Symbol("x")]: 1 }],
     ["an array with a hole or with further properties", new Array<number>(3)],
@@ -89,15 +103,25 @@ describe.each(both)("both checks (%s)", (_name, check) => {
   });
 
   it("survive proxies", () => {
-    const throwing = new Proxy({}, { ownKeys: () => { throw new Error("trap"); } });
+    const throwing = new Proxy(
+      {},
+      {
+        ownKeys: () => {
+          throw new Error("trap");
+        },
+      },
+    );
     expect(verdict(check([throwing]))).toBe("bad_json: the value holds an object that cannot be read");
     const { proxy, revoke } = Proxy.revocable([], {});
     revoke();
     expect(verdict(check(proxy))).toBe("bad_json: the value holds an object that cannot be read");
-    const endless: object = new Proxy({}, {
-      ownKeys: () => ["a"],
-      getOwnPropertyDescriptor: () => ({ value: endless, enumerable: true, configurable: true, writable: true }),
-    });
+    const endless: object = new Proxy(
+      {},
+      {
+        ownKeys: () => ["a"],
+        getOwnPropertyDescriptor: () => ({ value: endless, enumerable: true, configurable: true, writable: true }),
+      },
+    );
     expect(verdict(check(endless, { maxDepth: 1000 }))).toMatch(/^too_large/);
   });
 

@@ -59,7 +59,9 @@ interface Case {
 }
 
 describe("vectors that Synapse and ruma agree on", () => {
-  const lines = read("vectors/plain.jsonl").split("\n").filter((line) => line !== "");
+  const lines = read("vectors/plain.jsonl")
+    .split("\n")
+    .filter((line) => line !== "");
   const cases = lines.map((line) => JSON.parse(line) as Case).filter((one) => one.op === "canonical");
 
   it("are there", () => expect(cases.length).toBeGreaterThan(20));

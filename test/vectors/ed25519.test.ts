@@ -107,8 +107,9 @@ describe("libsodium's verdicts", () => {
 describe("choosing a provider", () => {
   it("has edge vectors that agree with the fixture", () => {
     for (const v of edgeVectors()) {
-      const same = cases.find((c) => c.signature === hex(v.signature) && c.publicKey === hex(v.publicKey)
-        && c.message === hex(v.message));
+      const same = cases.find(
+        (c) => c.signature === hex(v.signature) && c.publicKey === hex(v.publicKey) && c.message === hex(v.message),
+      );
       expect(same?.expected, v.name).toBe(v.valid);
     }
   });
@@ -120,13 +121,21 @@ describe("choosing a provider", () => {
   it.each<[string, Ed25519Provider["verify"]]>([
     ["accepts all", () => true],
     ["refuses all", () => false],
-    ["throws", () => { throw new Error("no Ed25519 here"); }],
-    ["is cofactored", (s, m, k) => {
-      hashes.sha512 = sha512;
-      const verdict = nobleVerify(s, m, k, { zip215: false });
-      hashes.sha512 = undefined;
-      return verdict;
-    }],
+    [
+      "throws",
+      () => {
+        throw new Error("no Ed25519 here");
+      },
+    ],
+    [
+      "is cofactored",
+      (s, m, k) => {
+        hashes.sha512 = sha512;
+        const verdict = nobleVerify(s, m, k, { zip215: false });
+        hashes.sha512 = undefined;
+        return verdict;
+      },
+    ],
   ])("falls back to the core when the platform %s", (_name, verifyLike) => {
     expect(selfTest(screened({ verify: verifyLike }))).toBe(false);
     expect(chooseProvider({ verify: verifyLike })).toBe(coreProvider);
