@@ -1,3 +1,8 @@
+/**
+ * Which events an event has to cite, whether the rules allow it, and what redactions do.
+ *
+ * @module
+ */
 export { checkStateDependent, checkStateIndependent, stateOfAuthEvents } from "./check.js";
 export type { EventLookup, KnownEvent } from "./check.js";
 export { readLevel, requiredLevel, scalarDefaults, scalarLevel, userLevel } from "./power.js";

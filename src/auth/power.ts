@@ -16,6 +16,7 @@ export type Unreadable = undefined;
 
 const noEntries: JsonObject = Object.freeze({});
 
+/** A key of `m.room.power_levels` that holds one level. */
 export type ScalarLevel = "users_default" | "events_default" | "state_default" | "ban" | "redact" | "kick" | "invite";
 
 /** The seven scalar levels and their defaults, by key of the content. */

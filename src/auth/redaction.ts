@@ -10,6 +10,7 @@ import { reaches } from "./judge.js";
 import { scalarLevel, userLevel } from "./power.js";
 import type { StateLookup } from "./verdict.js";
 
+/** Whether a redaction takes effect. */
 export type RedactionVerdict =
   /** Both are known and valid, and the sender may: show the target redacted. */
   | { readonly verdict: "apply"; readonly target: string }

@@ -16,6 +16,7 @@ export type FactRequest =
       readonly signature: Uint8Array;
     };
 
+/** What the rules say about an event. */
 export type AuthVerdict =
   /** `rule` is the line that allowed it, such as `v10 rule 4.3.6`. */
   | { readonly verdict: "allowed"; readonly rule: string }

@@ -3,6 +3,7 @@ import { compareCodePoints } from "../json/compare.js";
 import { ABSENT } from "./state-map.js";
 import type { RoomIndex } from "./room-index.js";
 
+/** What {@link authChain} found. */
 export interface AuthChain {
   /** The events cited, what those cite, and so on; the starting events are in it only if cited. Sorted ids. */
   readonly events: readonly string[];

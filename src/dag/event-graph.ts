@@ -20,6 +20,7 @@ interface Node {
   parents: readonly number[];
 }
 
+/** Add events with {@link EventGraph.add}, in any order; then ask. */
 export class EventGraph {
   readonly #numbers = new Map<string, number>();
   readonly #nodes: Node[] = [];
@@ -38,6 +39,7 @@ export class EventGraph {
     node.parents = [...new Set(event.prevEvents)].map((id) => this.#intern(id));
   }
 
+  /** Whether the event was added; one that is only cited is not here. */
   has(eventId: string): boolean {
     const number = this.#numbers.get(eventId);
     return number !== undefined && this.#nodes[number]?.event !== undefined;

@@ -1,3 +1,8 @@
+/**
+ * The graphs of a room: interned auth events, states that share structure, forward extremities, auth chains.
+ *
+ * @module
+ */
 export { authChain } from "./auth-chain.js";
 export type { AuthChain } from "./auth-chain.js";
 export { EventGraph } from "./event-graph.js";

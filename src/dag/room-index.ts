@@ -10,6 +10,7 @@ import { ABSENT, StateMap } from "./state-map.js";
 
 const NO_EDGES = new Int32Array(0);
 
+/** Add events with {@link RoomIndex.add}, make states of them, and resolve those. */
 export class RoomIndex {
   readonly rules: RoomVersionRules;
   readonly #numbers = new Map<string, number>();
@@ -91,6 +92,7 @@ export class RoomIndex {
     return this.#numbers.get(id) ?? ABSENT;
   }
 
+  /** The id behind a number. @throws UsageError for a number of another index. */
   idOf(number: number): string {
     const id = this.#ids[number];
     if (id === undefined)
@@ -103,11 +105,13 @@ export class RoomIndex {
     return this.#events[number];
   }
 
+  /** The event with this id; `undefined` while it is only cited. */
   get(id: string): RoomEvent | undefined {
     const number = this.#numbers.get(id);
     return number === undefined ? undefined : this.#events[number];
   }
 
+  /** Whether the event was added as rejected on receipt. */
   isRejected(number: number): boolean {
     return this.#rejected.has(number);
   }
@@ -122,11 +126,15 @@ export class RoomIndex {
     return this.#keyNumbers.get(type)?.get(stateKey) ?? ABSENT;
   }
 
-  /** The state key of an event, as a number; -1 for message events and events that are only cited. */
+  /**
+   * The state key of an event, as a number; -1 for message events and events that are only cited. Such an
+   * event leaves the state as it is: look for -1 before `state.set(index.keyOf(number), number)`.
+   */
   keyOf(number: number): number {
     return this.#keyOf[number] ?? ABSENT;
   }
 
+  /** The type and state key behind the number of a state key. @throws UsageError for one of another index. */
   keyAt(key: number): readonly [type: string, stateKey: string] {
     const pair = this.#keys[key];
     if (pair === undefined) throw new UsageError("this key number is not of this index");

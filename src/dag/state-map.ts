@@ -23,6 +23,7 @@ function isLeaf(node: Node): node is Leaf {
   return node instanceof Int32Array;
 }
 
+/** An immutable state. {@link RoomIndex} makes states of ids and turns them into ids again. */
 export class StateMap {
   /** Number of keys that hold an event. */
   readonly size: number;
@@ -96,7 +97,7 @@ export class StateMap {
     return ABSENT;
   }
 
-  /** This state with `event` at `key`; {@link ABSENT} removes the key. */
+  /** This state with `event` at `key`, which is not -1; the event {@link ABSENT} removes the key. */
   set(key: number, event: number): StateMap {
     const before = this.get(key);
     if (before === event) return this;

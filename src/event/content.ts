@@ -36,6 +36,7 @@ export interface RenderableEvent {
 /** An event type that a reader can render, and whether content carries the blocks it needs. */
 export interface EventSchema {
   readonly type: string;
+  /** Whether content carries the blocks that this type needs. */
   matches(content: JsonObject): boolean;
 }
 

@@ -1,3 +1,8 @@
+/**
+ * PDUs: format, redaction, hashes, signatures, building, and the content of extensible events.
+ *
+ * @module
+ */
 export { isState } from "./pdu.js";
 export type { Pdu, RoomEvent, StateEvent } from "./pdu.js";
 export {

@@ -49,6 +49,7 @@ export interface Pdu extends RoomEvent {
   readonly rejectedForSize: Refusal | undefined;
 }
 
+/** Whether an event has a `state_key`, be it empty. */
 export function isState(event: RoomEvent): event is StateEvent {
   return event.stateKey !== undefined;
 }

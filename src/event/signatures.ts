@@ -47,12 +47,14 @@ export type SignerVerdict =
   /** Its signatures are by keys that the host does not know: fetch one of these and check again. */
   | { readonly status: "needs-key"; readonly keyIds: readonly string[] };
 
+/** What is to be verified, and what is settled without. */
 export interface SignaturePlan {
   readonly checks: readonly SignatureCheck[];
   /** Verdicts that need no check. */
   readonly settled: ReadonlyMap<string, SignerVerdict>;
 }
 
+/** How the servers that have to sign an event fare. */
 export interface SignatureReport {
   /** `verified` when every required server is. */
   readonly status: "verified" | "refused" | "needs-key";

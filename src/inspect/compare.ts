@@ -7,6 +7,7 @@ import type { ResolveRequest } from "./dump.js";
 import type { KnownState, Replay } from "./replay.js";
 import { loadRequest } from "./request.js";
 
+/** A recorded state beside the computed one. */
 export interface StateComparison {
   /** Where the recorded state stands in the file. */
   readonly name: string;

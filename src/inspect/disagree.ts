@@ -3,6 +3,7 @@ import type { StateComparison, RequestComparison } from "./compare.js";
 import type { MalformedEvent, Received } from "./receive.js";
 import type { EventVerdict, Replay } from "./replay.js";
 
+/** Something that is not as the file says, or as the rules demand. */
 export interface Disagreement {
   readonly kind:
     /** An entry is no PDU of the room version. */

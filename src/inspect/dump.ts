@@ -47,6 +47,7 @@ export interface ResolveRequest {
   readonly expected: readonly string[] | undefined;
 }
 
+/** A file as it was read. */
 export interface Dump {
   /** The room version, unless nothing in the file tells it. */
   readonly roomVersion: string | undefined;

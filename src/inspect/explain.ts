@@ -38,6 +38,7 @@ export interface Fate {
   readonly outcome: KeyOutcome | undefined;
 }
 
+/** All that decided about one event. */
 export interface Explanation {
   readonly event: EventReport;
   readonly roomId: string;

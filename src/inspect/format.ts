@@ -8,6 +8,7 @@ import { traceFork } from "./explain.js";
 import type { EventVerdict, Fork } from "./replay.js";
 import type { EventReport, RoomReport } from "./room.js";
 
+/** How reports are written. */
 export interface FormatOptions {
   /** Whether to colour the text with ANSI escapes. */
   readonly colour?: boolean;

@@ -3,6 +3,7 @@ import type { ResolutionTrace } from "../stateres/trace.js";
 import { traceFork } from "./explain.js";
 import type { RoomReport } from "./room.js";
 
+/** What the plain form of a report holds. */
 export interface JsonOptions {
   /** Whether to add every step of every resolution. */
   readonly trace?: boolean;
@@ -26,6 +27,7 @@ export interface PlainReport {
   readonly notes: readonly string[];
 }
 
+/** The report as plain data. */
 export function plainReport(report: RoomReport, options: JsonOptions = {}): PlainReport {
   const { signatures, request } = report;
   const traced = (fork: RoomReport["forks"][number]): ResolutionTrace | undefined =>

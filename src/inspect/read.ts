@@ -10,6 +10,7 @@ import type { JsonObject, JsonValue } from "../json/value.js";
 import { Collector } from "./collect.js";
 import type { Dump, DumpEvent } from "./dump.js";
 
+/** What the reader is told beside the file. */
 export interface ReadOptions {
   /** The room version, where the file does not tell it or tells it wrong. */
   readonly roomVersion?: string;

@@ -49,6 +49,7 @@ export interface MalformedEvent {
   readonly refusal: Refusal;
 }
 
+/** The entries of a dump, read and sorted by event. */
 export interface Received {
   readonly events: ReadonlyMap<string, ReceivedEvent>;
   readonly malformed: readonly MalformedEvent[];

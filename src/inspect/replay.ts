@@ -33,6 +33,7 @@ export interface NeededKeys {
   readonly keyIds: readonly string[];
 }
 
+/** What became of an event, and why. */
 export type EventVerdict =
   | { readonly verdict: "accepted"; readonly rule: string; readonly basis: VerdictBasis }
   /** Not a PDU of the room version: a server drops it. */
@@ -70,6 +71,7 @@ type StateBefore =
   | { readonly state: StateMap; readonly basis: "state-before" | "recorded-state" }
   | { readonly state: undefined; readonly missing: readonly string[]; readonly reason: string };
 
+/** Judges the events of one room in causal order and keeps the states between them. */
 export class Replay {
   readonly roomVersion: RoomVersion;
   readonly index: RoomIndex;
@@ -169,6 +171,7 @@ export class Replay {
     return others.some((state) => first !== undefined && state !== undefined && !state.equals(first));
   }
 
+  /** A state as the authorisation rules read it. */
   lookup(state: StateMap): StateLookup {
     return (type, stateKey) => {
       const key = this.index.keyNumber(type, stateKey);

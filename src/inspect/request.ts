@@ -8,6 +8,7 @@ import { checkLax, checkStrict } from "../json/check.js";
 import type { RoomVersion } from "../versions/room-version.js";
 import type { ResolveRequest } from "./dump.js";
 
+/** A request whose events are indexed. */
 export interface LoadedRequest {
   readonly index: RoomIndex;
   readonly states: readonly StateMap[];

@@ -20,6 +20,7 @@ import type { EventCopy, MalformedEvent, Received, ReceivedEvent } from "./recei
 import { Replay } from "./replay.js";
 import type { EventVerdict, Fork, KnownState } from "./replay.js";
 
+/** How a dump is checked. */
 export interface CheckOptions {
   /** The room versions that are known; every version of the spec and I.1 by default. */
   readonly registry?: RoomVersionRegistry;
@@ -49,18 +50,21 @@ export interface EventReport {
   readonly where: readonly string[];
 }
 
+/** One entry of a state. */
 export interface StateEntry {
   readonly type: string;
   readonly stateKey: string;
   readonly eventId: string;
 }
 
+/** How many signatures stand how. */
 export interface SignatureCounts {
   readonly verified: number;
   readonly unknownKey: number;
   readonly refused: number;
 }
 
+/** What the check of a dump found. */
 export interface RoomReport {
   readonly roomVersion: string;
   readonly roomId: string | undefined;

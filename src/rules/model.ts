@@ -21,6 +21,7 @@ export type PowerLevelValues =
   /** Integers only (v10 and later). */
   | "integer";
 
+/** How PDUs are written. */
 export interface FormatRules {
   readonly eventIds: EventIdFormat;
   /** `auth_events` and `prev_events` as `[id, {sha256}]` pairs (v1-2) or ids. */
@@ -45,11 +46,13 @@ export type KeptContent =
   /** These keys; a nested list keeps only those keys inside the named object. */
   | readonly (string | readonly [key: string, inside: readonly string[]])[];
 
+/** What a redaction keeps, at the top level and in `content` by event type. */
 export interface RedactionRules {
   readonly topLevel: readonly string[];
   readonly content: Readonly<Record<string, KeptContent>>;
 }
 
+/** Who has to sign, and with what keys. */
 export interface SigningRules {
   /** The server in the `event_id` must sign too when it differs from the sender's (v1-2). */
   readonly eventIdServer: boolean;
@@ -59,6 +62,7 @@ export interface SigningRules {
   readonly keyValidity: "ignored" | "enforced";
 }
 
+/** Where the authorisation rules of the versions differ. */
 export interface AuthRules {
   /** Who the creator is: `content.creator` (v1-10) or the create event's `sender` (v11 and later). */
   readonly creator: "content" | "sender";
@@ -86,6 +90,7 @@ export interface AuthRules {
  */
 export type RuleNumbering = Readonly<Partial<Record<RuleName, string>>>;
 
+/** Names of the authorisation rules, the same in every version; {@link RuleNumbering} has their numbers. */
 export type RuleName =
   | "create.prev-events"
   | "create.room-id"

@@ -9,6 +9,7 @@ import { compareCodePoints } from "../json/compare.js";
 import type { Missing } from "./working-state.js";
 import type { ResolutionTrace } from "./trace.js";
 
+/** How states are resolved. */
 export interface ResolveOptions {
   /** Signature facts for the rules that ask; by default every event's own signatures count as checked. */
   readonly facts?: AuthFacts;
@@ -16,6 +17,7 @@ export interface ResolveOptions {
   readonly trace?: boolean;
 }
 
+/** What a resolution came to. */
 export type Resolution =
   | { readonly verdict: "resolved"; readonly state: StateMap; readonly trace?: ResolutionTrace }
   /** These events or facts are missing; resolving again with them may ask for more. */

@@ -31,6 +31,7 @@ export type LostBecause =
   /** v1: another candidate was preferred before this one was looked at. */
   | { readonly why: "not-reached"; readonly by: string | undefined };
 
+/** What became of one key in conflict. */
 export interface KeyOutcome {
   readonly type: string;
   readonly stateKey: string;
@@ -46,6 +47,7 @@ export interface KeyOutcome {
   readonly kind: "merged" | "rollback" | "reset";
 }
 
+/** Every step of one resolution. */
 export interface ResolutionTrace {
   readonly algorithm: "v1" | "v2" | "v2.1";
   readonly unconflictedKeys: number;

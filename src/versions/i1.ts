@@ -10,4 +10,5 @@ export const rulesI1: RoomVersionRules = /* @__PURE__ */ deriveRules(rulesV10, "
   content: "extensible",
 });
 
+/** Room version I.1: room version 10 with extensible events. */
 export const i1: RoomVersion = /* @__PURE__ */ defineRoomVersion(rulesI1, resolveV2);

@@ -1,3 +1,8 @@
+/**
+ * Room versions as data, and registries of them.
+ *
+ * @module
+ */
 import { i1 } from "./i1.js";
 import { createRegistry } from "./registry.js";
 import type { RoomVersionRegistry } from "./registry.js";

@@ -4,9 +4,11 @@ import type { Result } from "../errors.js";
 import { parseRoomVersion } from "../ids/grammar.js";
 import type { RoomVersion } from "./room-version.js";
 
+/** Room versions by identifier. */
 export interface RoomVersionRegistry {
   /** The room version, or a refusal with code `unknown_room_version`. */
   get(id: string): Result<RoomVersion>;
+  /** Whether the room version is here. */
   has(id: string): boolean;
   /** Identifiers in no meaningful order: room versions are opaque and cannot be compared. */
   ids(): readonly string[];

@@ -2,6 +2,7 @@
 import type { RoomVersionRules } from "../rules/model.js";
 import type { Resolver } from "../stateres/resolve.js";
 
+/** Made by {@link defineRoomVersion}. */
 export interface RoomVersion {
   /** The identifier, as in `m.room.create`'s `room_version`. */
   readonly id: string;

@@ -37,4 +37,5 @@ export const rulesV1: RoomVersionRules = /* @__PURE__ */ freezeDeep({
   tombstoneAboveStateDefault: false,
 } as const);
 
+/** Room version 1: state resolution 1, ids chosen by servers. */
 export const v1: RoomVersion = /* @__PURE__ */ defineRoomVersion(rulesV1, resolveV1);

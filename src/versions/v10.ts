@@ -11,4 +11,5 @@ export const rulesV10: RoomVersionRules = /* @__PURE__ */ deriveRules(rulesV9, "
   auth: { powerLevelValues: "integer", knockRestricted: true, numbering: numberingV10 },
 });
 
+/** Room version 10: integer power levels, `knock_restricted`. */
 export const v10: RoomVersion = /* @__PURE__ */ defineRoomVersion(rulesV10, resolveV2);

@@ -14,4 +14,5 @@ export const rulesV11: RoomVersionRules = /* @__PURE__ */ deriveRules(rulesV10, 
   auth: { creator: "sender", numbering: numberingV11 },
 });
 
+/** Room version 11: the sender is the creator, redaction keeps more. */
 export const v11: RoomVersion = /* @__PURE__ */ defineRoomVersion(rulesV11, resolveV2);

@@ -14,4 +14,5 @@ export const rulesV12: RoomVersionRules = /* @__PURE__ */ deriveRules(rulesV11, 
   tombstoneAboveStateDefault: true,
 });
 
+/** Room version 12: room ids are hashes, creators stand above every level, state resolution 2.1. */
 export const v12: RoomVersion = /* @__PURE__ */ defineRoomVersion(rulesV12, resolveV21);

@@ -10,4 +10,5 @@ export const rulesV2: RoomVersionRules = /* @__PURE__ */ deriveRules(rulesV1, "2
   stateResolution: "v2",
 });
 
+/** Room version 2: state resolution 2. */
 export const v2: RoomVersion = /* @__PURE__ */ defineRoomVersion(rulesV2, resolveV2);

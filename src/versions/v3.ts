@@ -13,4 +13,5 @@ export const rulesV3: RoomVersionRules = /* @__PURE__ */ deriveRules(rulesV2, "3
   auth: { redactions: false, numbering: numberingV3 },
 });
 
+/** Room version 3: event ids are hashes. */
 export const v3: RoomVersion = /* @__PURE__ */ defineRoomVersion(rulesV3, resolveV2);

@@ -10,4 +10,5 @@ export const rulesV4: RoomVersionRules = /* @__PURE__ */ deriveRules(rulesV3, "4
   format: { eventIds: "hash-url-safe" },
 });
 
+/** Room version 4: event ids are hashes, in the URL-safe alphabet. */
 export const v4: RoomVersion = /* @__PURE__ */ defineRoomVersion(rulesV4, resolveV2);

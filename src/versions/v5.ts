@@ -10,4 +10,5 @@ export const rulesV5: RoomVersionRules = /* @__PURE__ */ deriveRules(rulesV4, "5
   signing: { keyValidity: "enforced" },
 });
 
+/** Room version 5: key validity is enforced. */
 export const v5: RoomVersion = /* @__PURE__ */ defineRoomVersion(rulesV5, resolveV2);

@@ -14,4 +14,5 @@ export const rulesV6: RoomVersionRules = /* @__PURE__ */ deriveRules(rulesV5, "6
   auth: { aliases: false, notifications: true, powerLevelValues: "integer-string", numbering: numberingV6 },
 });
 
+/** Room version 6: canonical JSON is enforced. */
 export const v6: RoomVersion = /* @__PURE__ */ defineRoomVersion(rulesV6, resolveV2);

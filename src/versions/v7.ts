@@ -11,4 +11,5 @@ export const rulesV7: RoomVersionRules = /* @__PURE__ */ deriveRules(rulesV6, "7
   auth: { knock: true, numbering: numberingV7 },
 });
 
+/** Room version 7: knocking. */
 export const v7: RoomVersion = /* @__PURE__ */ defineRoomVersion(rulesV7, resolveV2);

@@ -14,4 +14,5 @@ export const rulesV8: RoomVersionRules = /* @__PURE__ */ deriveRules(rulesV7, "8
   auth: { restricted: true, numbering: numberingV8 },
 });
 
+/** Room version 8: restricted joins. */
 export const v8: RoomVersion = /* @__PURE__ */ defineRoomVersion(rulesV8, resolveV2);

@@ -11,4 +11,5 @@ export const rulesV9: RoomVersionRules = /* @__PURE__ */ deriveRules(rulesV8, "9
   redaction: redactionV9,
 });
 
+/** Room version 9: redaction keeps the authoriser of a restricted join. */
 export const v9: RoomVersion = /* @__PURE__ */ defineRoomVersion(rulesV9, resolveV2);
