@@ -185,7 +185,12 @@ function checkFromMember(judge: Judge): AuthVerdict {
 /** v1-2 rule 11 compares the domains of event ids, not of senders. */
 function checkRedaction(judge: Judge): AuthVerdict {
   const { event } = judge;
-  if (reaches(judge.level(event.sender), judge.scalar("redact"))) return judge.allow("redaction.level");
+  const level = judge.level(event.sender);
+  const needed = judge.scalar("redact");
+  if (level === undefined || needed === undefined) {
+    return judge.reject("redaction.level", "a level that decides cannot be read", [judge.powerLevels]);
+  }
+  if (reaches(level, needed)) return judge.allow("redaction.level");
   const domain = domainOf(event.eventId);
   if (domain !== undefined && event.redacts !== undefined && domainOf(event.redacts) === domain) {
     return judge.allow("redaction.domain");

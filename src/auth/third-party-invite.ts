@@ -4,6 +4,7 @@
  */
 import { decodeBase64 } from "../crypto/base64.js";
 import type { RoomEvent } from "../event/pdu.js";
+import { compareCodePoints } from "../json/compare.js";
 import { signedBytes } from "../event/sign.js";
 import { get, isArray, isObject } from "../json/value.js";
 import type { JsonObject, JsonValue } from "../json/value.js";
@@ -70,11 +71,14 @@ function candidates(signed: JsonObject, offer: RoomEvent): readonly { signature:
   return pairs;
 }
 
+/** Servers in order, up to the first with something else than an object: Synapse and ruma both stop there. */
 function signaturesOf(signed: JsonObject): readonly Uint8Array[] {
   const found: Uint8Array[] = [];
   const servers = get(signed, "signatures");
-  for (const ofServer of isObject(servers) ? Object.values(servers) : []) {
-    for (const [keyId, text] of isObject(ofServer) ? Object.entries(ofServer) : []) {
+  for (const server of isObject(servers) ? Object.keys(servers).sort(compareCodePoints) : []) {
+    const ofServer = isObject(servers) ? get(servers, server) : undefined;
+    if (!isObject(ofServer)) break;
+    for (const [keyId, text] of Object.entries(ofServer)) {
       const signature = keyId.startsWith("ed25519:") ? decode(text) : undefined;
       if (signature?.length === 64) found.push(signature);
     }
@@ -82,11 +86,21 @@ function signaturesOf(signed: JsonObject): readonly Uint8Array[] {
   return found;
 }
 
-/** `public_key` and the `public_key` of every entry of `public_keys`. */
+/**
+ * `public_key` and the `public_key` of every entry of `public_keys`, up to the first malformed one. Synapse
+ * stops at it with an exception and ruma reads none of them; only what comes before it can be agreed on.
+ */
 function publicKeysOf(offer: RoomEvent): readonly Uint8Array[] {
+  const single = get(offer.content, "public_key") ?? undefined;
   const listed = get(offer.content, "public_keys");
-  const texts = [get(offer.content, "public_key")];
-  for (const entry of isArray(listed) ? listed : []) texts.push(isObject(entry) ? get(entry, "public_key") : undefined);
+  if (single !== undefined && typeof single !== "string") return [];
+  if (listed !== undefined && !isArray(listed) && !isObject(listed) && typeof listed !== "string") return [];
+  const texts = [single];
+  for (const entry of isArray(listed) ? listed : []) {
+    const text = isObject(entry) ? get(entry, "public_key") : undefined;
+    if (typeof text !== "string") break;
+    texts.push(text);
+  }
   return texts.map(decode).filter((key): key is Uint8Array => key?.length === 32);
 }
 

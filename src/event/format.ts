@@ -68,16 +68,14 @@ function tooLarge(reason: string): Refused {
  */
 function stripUnsigned(event: JsonObject): JsonObject {
   const unsigned = get(event, "unsigned");
-  if (unsigned === undefined) return event;
+  if (!isObject(unsigned)) return event;
   const kept: Record<string, JsonValue> = {};
-  if (isObject(unsigned)) {
-    const keys = get(event, "type") === "m.room.member" ? ["age", "invite_room_state", "knock_room_state"] : ["age"];
-    for (const key of keys) {
-      const value = get(unsigned, key);
-      if (value !== undefined) setOwn(kept, key, value);
-    }
-    if (Object.keys(kept).length === Object.keys(unsigned).length) return event;
+  const keys = get(event, "type") === "m.room.member" ? ["age", "invite_room_state", "knock_room_state"] : ["age"];
+  for (const key of keys) {
+    const value = get(unsigned, key);
+    if (value !== undefined) setOwn(kept, key, value);
   }
+  if (Object.keys(kept).length === Object.keys(unsigned).length) return event;
   const copy: Record<string, JsonValue> = { ...omit(event, ["unsigned"]) };
   copy["unsigned"] = kept;
   return copy;
@@ -91,6 +89,9 @@ function checkKeys(rules: RoomVersionRules, event: JsonObject): Refused | undefi
   for (const key of ["content", "hashes", "signatures"]) {
     if (!isObject(get(event, key))) return bad(`\`${key}\` must be an object`);
   }
+  if (Object.hasOwn(event, "unsigned") && !isObject(get(event, "unsigned"))) return bad("`unsigned` must be an object");
+  const shape = checkHashesAndSignatures(event);
+  if (shape !== undefined) return shape;
   if (!isCount(get(event, "depth"))) return bad("`depth` must be an integer from 0 to 2^53-1");
   if (!Number.isSafeInteger(get(event, "origin_server_ts"))) return bad("`origin_server_ts` must be an integer");
   if (Object.hasOwn(event, "state_key") && !isString(get(event, "state_key"))) {
@@ -103,6 +104,19 @@ function checkKeys(rules: RoomVersionRules, event: JsonObject): Refused | undefi
     return bad("`event_id` must be absent in this room version");
   }
   return checkRoomIdKey(rules, event);
+}
+
+/** A hash that is wrong redacts an event; one that is absent drops it, as the schema, Synapse and ruma have it. */
+function checkHashesAndSignatures(event: JsonObject): Refused | undefined {
+  const hashes = get(event, "hashes");
+  if (!isObject(hashes) || !isString(get(hashes, "sha256"))) return bad("`hashes` must hold the string `sha256`");
+  const servers = get(event, "signatures");
+  for (const ofServer of isObject(servers) ? Object.values(servers) : []) {
+    if (!isObject(ofServer) || !Object.values(ofServer).every(isString)) {
+      return bad("`signatures` must hold an object of strings for each server");
+    }
+  }
+  return undefined;
 }
 
 /** Synapse and ruma drop depths above 2^53-1 in every version, though the text of v1-5 allows 2^63-1. */
@@ -194,7 +208,7 @@ function readReferences(rules: RoomVersionRules, event: JsonObject, key: string)
  */
 function mayCite(rules: RoomVersionRules, id: string): boolean {
   const length = rules.format.eventIds === "in-pdu" ? codePointLength(id) : utf8Length(id);
-  return id.startsWith("$") && id.length > 1 && length <= MAX_FIELD_LENGTH;
+  return id.startsWith("$") && length <= MAX_FIELD_LENGTH;
 }
 
 /** `[event id, {sha256: hash}]`; the hash is not checked here, as no peer checks it. */

@@ -28,6 +28,7 @@ export interface ServerNameParts {
 const DNS = /^[0-9A-Za-z.-]{1,255}$/;
 const DOTTED_QUAD = /^\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}$/;
 const PORT = /^\d{1,5}$/;
+const SIGNED_PORT = /^\+?\d+$/;
 
 /**
  * Parses a server name.
@@ -49,10 +50,18 @@ export function parseServerName(value: string, mode: IdentifierMode = "strict"):
   const name = value as ServerName;
   if (end === value.length) return ok({ name, host, kind });
   const digits = value.slice(end + 1);
-  if (value.charCodeAt(end) !== 0x3a || !PORT.test(digits)) {
+  if (value.charCodeAt(end) !== 0x3a || !isPort(digits, mode)) {
     return refuse("bad_identifier", "the port of the server name is not one to five digits", { rule: SECTION });
   }
   return ok({ name, host, port: Number(digits), kind });
+}
+
+/**
+ * Where Python's and Rust's readers of integers agree against the grammar, ids in events must pass: both take
+ * `+1` and leading zeros for a port of at most 65535, and one entry in the power levels would split the room.
+ */
+function isPort(digits: string, mode: IdentifierMode): boolean {
+  return PORT.test(digits) || (mode === "historical" && SIGNED_PORT.test(digits) && Number(digits) <= 65_535);
 }
 
 function endOfHost(value: string): number {

@@ -186,6 +186,11 @@ describe.each(versions("1-2"))("redactions as a rule [cap:redaction-apply v:%s]"
     expect(judge(0, redaction("$x:here.example:8448"))).toBe(`v${version} rule 11.3`);
   });
 
+  it("are refused where the level that decides cannot be read, whatever the domains", () => {
+    expect(judge(100, redaction("$x:here.example"), { redact: "x" })).toBe(`v${version} rule 11.1`);
+    expect(judge(0, redaction("$x:here.example"), { redact: "x" })).toBe(`v${version} rule 11.1`);
+  });
+
   it("name an event, and one with a domain: two ids without one have none in common", () => {
     expect(judge(0, redaction(undefined))).toBe(`v${version} rule 11.3`);
     expect(judge(0, redaction("$x", "$event"))).toBe(`v${version} rule 11.3`);

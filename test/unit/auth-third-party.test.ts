@@ -117,11 +117,21 @@ describe.each(everyVersion)("third-party invites [cap:auth-third-party v:%s]", (
   });
 
   it("take any signature, of any server and key id, whatever stands beside it", () => {
-    const others = { a: null, b: { "ed25519:x": "no base64!", "other:1": "x" }, __proto: { "ed25519:1": 7 } };
+    const others = { a: {}, b: { "ed25519:x": "no base64!", "other:1": "x" }, __proto: { "ed25519:1": 7 } };
     const several = sign({ ...sign(signed, 2, "ed25519:other"), unsigned: { age: 1 } }, 1, "ed25519:", "z.example");
     expectAllowed(judge(here, several), version, `${branch}.7`);
     const messy = { ...proof, signatures: { ...others, ...(proof["signatures"] as JsonObject) } };
     expectAllowed(judge(here, messy), version, `${branch}.7`);
+  });
+
+  it("look at no server after one whose signatures are no object, in code-point order, as peers do", () => {
+    for (const wrong of [null, 5, "x", []]) {
+      const [server = ""] = Object.keys(proof["signatures"] as JsonObject);
+      const before = { ...proof, signatures: { ...(proof["signatures"] as JsonObject), [`!${server}`]: wrong } };
+      const after = { ...proof, signatures: { [`${server}\u{1f600}`]: wrong, ...(proof["signatures"] as JsonObject) } };
+      expectRejected(judge(here, before), version, `${branch}.8`, [offerOf(here)]);
+      expectAllowed(judge(here, after), version, `${branch}.7`);
+    }
   });
 
   it("take any public key of the offer", () => {
@@ -130,11 +140,26 @@ describe.each(everyVersion)("third-party invites [cap:auth-third-party v:%s]", (
       return judge(offered(version, content), proof);
     };
     expectAllowed(listed([{ public_key: standard(1) }]), version, `${branch}.7`);
-    const messy = [null, "x", {}, { public_key: null }, { public_key: "?" }, { public_key: standard(2) }];
+    const messy = [{ public_key: "?" }, { public_key: standard(2) }];
     expectAllowed(listed([...messy, { public_key: standard(1), key_validity_url: "u" }]), version, `${branch}.7`);
     expectAllowed(listed([{ public_key: standard(1) }], standard(2)), version, `${branch}.7`);
     expectAllowed(listed([{ public_key: standard(2) }], standard(1)), version, `${branch}.7`);
     expectAllowed(listed("none", standard(1)), version, `${branch}.7`);
+    expectAllowed(listed([{ public_key: standard(1) }, 5]), version, `${branch}.7`);
+    expectAllowed(listed([5], standard(1)), version, `${branch}.7`);
+  });
+
+  it("take no key at or after a malformed one, as peers do", () => {
+    const good = { public_key: standard(1) };
+    const poor: JsonObject[] = [null, 5, false].map((keys) => ({ public_key: standard(1), public_keys: keys }));
+    for (const entry of [null, 5, "x", [], {}, { public_key: null }, { public_key: 5 }]) {
+      poor.push({ public_keys: [entry, good] });
+    }
+    for (const single of [5, [], {}]) poor.push({ public_key: single, public_keys: [good] });
+    for (const content of poor) {
+      const room = offered(version, content);
+      expectRejected(judge(room, proof), version, `${branch}.8`, [offerOf(room)]);
+    }
   });
 
   it("take no key from anywhere else", () => {

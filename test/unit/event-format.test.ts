@@ -148,12 +148,25 @@ for (const id of ALL)
       }
     });
 
+    it("wants a hash, which may be wrong, and signatures in their shape, which may be of anybody", () => {
+      for (const hashes of [{}, { sha512: "x" }, { sha256: null }, { sha256: 5 }, { sha256: [] }]) {
+        expect(codeOf(parsePdu(rules, basePdu(id, { hashes })))).toBe("bad_format");
+      }
+      expect(codeOf(parsePdu(rules, basePdu(id, { hashes: { sha256: "!!", sha512: 1 } })))).toBeUndefined();
+      for (const ofServer of [null, 5, "x", [], { "ed25519:1": 5 }, { junk: null }]) {
+        const signatures = { "a.example": { "ed25519:1": "x" }, "b.example": ofServer };
+        expect(codeOf(parsePdu(rules, basePdu(id, { signatures })))).toBe("bad_format");
+      }
+      const odd = { "a.example": {}, "b.example": { junk: "x", "ed25519:1": "?" } };
+      expect(codeOf(parsePdu(rules, basePdu(id, { signatures: odd })))).toBeUndefined();
+    });
+
     it("takes references in its own form only", () => {
       const own = `$${hash43("x")}`;
       const pair = ["$x:a.example", { sha256: hash43("h") }];
       const wrong: JsonValue[] = pairs
         ? ["$x:a.example", own, ["$x:a.example"], ["$x:a.example", null], ["$x:a.example", {}, 1], [1, {}], ["x", {}]]
-        : [pair, [own], "$", "x", `$${"x".repeat(255)}`];
+        : [pair, [own], "", "x", `$${"x".repeat(255)}`];
       for (const key of ["prev_events", "auth_events"]) {
         for (const entry of wrong) {
           const result = parsePdu(rules, basePdu(id, { [key]: [reference(id, "a"), entry] }));
@@ -298,7 +311,7 @@ for (const id of ALL)
       const minimal = basePdu(id, { unsigned: { age: 3 } });
       expect(valueOf(parsePdu(rules, minimal)).json).toBe(minimal);
       for (const wrong of [null, "x", [], 1]) {
-        expect(valueOf(parsePdu(rules, basePdu(id, { unsigned: wrong }))).json["unsigned"]).toEqual({});
+        expect(codeOf(parsePdu(rules, basePdu(id, { unsigned: wrong })))).toBe("bad_format");
       }
     });
   });

@@ -150,7 +150,7 @@ describe("verdicts", () => {
       content: {},
       depth: 1,
       origin_server_ts: 1,
-      hashes: {},
+      hashes: { sha256: "" },
       signatures: {},
       prev_events: [[other, {}]],
       auth_events: [],
