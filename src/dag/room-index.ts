@@ -181,6 +181,24 @@ export class RoomIndex {
     return this.#lastState;
   }
 
+  /**
+   * The state after an event, given the state before it: a state event replaces what its key held, a
+   * message event changes nothing (spec, "State resolution").
+   */
+  stateAfter(before: StateMap, number: number): StateMap {
+    const key = this.keyOf(number);
+    return key === ABSENT ? before : before.set(key, number);
+  }
+
+  /** A state as the function that the authorisation rules read it by. */
+  lookup(state: StateMap): (type: string, stateKey: string) => RoomEvent | undefined {
+    return (type, stateKey) => {
+      const key = this.keyNumber(type, stateKey);
+      const number = key === ABSENT ? ABSENT : state.get(key);
+      return number === ABSENT ? undefined : this.#events[number];
+    };
+  }
+
   /** The ids that a state holds, in the order in which the index met their keys; sort them if order matters. */
   idsOf(state: StateMap): string[] {
     const ids: string[] = [];

@@ -6,6 +6,8 @@
  * Keys and events are small non-negative integers from one {@link RoomIndex}; they mean nothing
  * outside it and are never persisted.
  */
+import { UsageError } from "../errors.js";
+
 const BITS = 5;
 const WIDTH = 1 << BITS;
 const MASK = WIDTH - 1;
@@ -99,6 +101,8 @@ export class StateMap {
 
   /** This state with `event` at `key`, which is not -1; the event {@link ABSENT} removes the key. */
   set(key: number, event: number): StateMap {
+    if (key < 0)
+      throw new UsageError("a message event has no state key: `RoomIndex.stateAfter` knows what to do with it");
     const before = this.get(key);
     if (before === event) return this;
     const size = this.size + (before === ABSENT ? 1 : 0) - (event === ABSENT ? 1 : 0);

@@ -8,7 +8,7 @@ import type { AuthFacts, AuthVerdict, FactRequest, StateLookup } from "../auth/v
 import type { Ed25519Provider } from "../crypto/ed25519-provider.js";
 import { EventGraph } from "../dag/event-graph.js";
 import { RoomIndex } from "../dag/room-index.js";
-import { ABSENT, StateMap } from "../dag/state-map.js";
+import { StateMap } from "../dag/state-map.js";
 import { refuse } from "../errors.js";
 import type { Refusal } from "../errors.js";
 import type { Pdu } from "../event/pdu.js";
@@ -173,11 +173,7 @@ export class Replay {
 
   /** A state as the authorisation rules read it. */
   lookup(state: StateMap): StateLookup {
-    return (type, stateKey) => {
-      const key = this.index.keyNumber(type, stateKey);
-      const number = key === ABSENT ? ABSENT : state.get(key);
-      return number === ABSENT ? undefined : this.index.eventOf(number);
-    };
+    return this.index.lookup(state);
   }
 
   /** Signature facts of one event: what its copy that judges was signed with, as far as keys are known. */
@@ -238,8 +234,7 @@ export class Replay {
     const accepted = verdict.verdict === "accepted";
     const number = this.index.add(pdu, { rejected: !accepted });
     if (before.state === undefined) return;
-    const key = this.index.keyOf(number);
-    this.#after.set(eventId, accepted && key !== ABSENT ? before.state.set(key, number) : before.state);
+    this.#after.set(eventId, accepted ? this.index.stateAfter(before.state, number) : before.state);
   }
 
   #decide(received: ReceivedEvent, before: StateBefore): EventVerdict {

@@ -87,6 +87,8 @@ class Checker {
     if (typeof value === "number") return numberProblem(value);
     if (value === null || typeof value === "boolean") return undefined;
     if (this.lax && (typeof value === "bigint" || value instanceof JsonFloat)) return losslessProblem(value);
+    if (typeof value === "bigint") return "an integer beyond 2^53 - 1";
+    if (value instanceof JsonFloat) return "a number with a fraction or an exponent";
     if (typeof value !== "object") return `a value of type ${typeof value}`;
     if (depth > this.maxDepth) return { code: "too_large", what: "too many objects and arrays nested in each other" };
     this.containers.push(value);

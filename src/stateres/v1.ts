@@ -124,16 +124,7 @@ function resolveRest(run: Run, candidates: readonly Candidate[]): number {
 
 function judge(run: Run, event: RoomEvent, state: StateMap): AuthVerdict {
   const { index } = run;
-  const verdict = checkStateDependent(
-    index.rules,
-    event,
-    (type, stateKey) => {
-      const key = index.keyNumber(type, stateKey);
-      const number = key === ABSENT ? ABSENT : state.get(key);
-      return number === ABSENT ? undefined : index.eventOf(number);
-    },
-    factsOf(run.options),
-  );
+  const verdict = checkStateDependent(index.rules, event, index.lookup(state), factsOf(run.options));
   if (verdict.verdict === "needs") run.missing.facts.push(...verdict.facts);
   return verdict;
 }

@@ -70,6 +70,11 @@ function fullConflictedSet(
   const difference = authDifference(index, order, states, conflicted);
   for (const number of difference) full.add(number);
   for (const number of subgraph) full.add(number);
+  // Only hostile events cite message events; what is no state has no place in a state.
+  for (const number of full) {
+    const event = index.eventOf(number);
+    if (event !== undefined && event.stateKey === undefined) full.delete(number);
+  }
   trace?.sets(difference, subgraph, full);
   return full;
 }

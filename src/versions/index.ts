@@ -27,6 +27,7 @@ export { deriveRules } from "../rules/define.js";
 export type { RuleChanges } from "../rules/define.js";
 export type {
   AuthRules,
+  EventIdFormat,
   FormatRules,
   KeptContent,
   PowerLevelValues,

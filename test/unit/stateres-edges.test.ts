@@ -27,6 +27,16 @@ describe.each(both)("what is none of its business, room version %s [cap:resoluti
     expect(scenario.resolve(states)).toEqual([...base, "t2"].sort());
   });
 
+  it("puts no message into the state, though an event cites one as authority", () => {
+    const scenario = room(version);
+    const cite = scenario.cite("ima", "ipower");
+    scenario.add("message", "m.room.message", undefined, "@alice:hs", {}, { auth: cite });
+    scenario.add("topic", "m.room.topic", "", "@alice:hs", {}, { auth: [...cite, "message"] });
+    const states = [base, [...base, "topic"]];
+    expect(scenario.resolve(states)).toEqual([...base, "topic"].sort());
+    expect(scenario.trace(states).fullConflictedSet).toEqual(["$topic"]);
+  });
+
   it("asks for an absent event that a power event cites, even where no check needs it", () => {
     const scenario = room(version);
     const cite = scenario.cite("ima", "ipower");
