@@ -12,7 +12,7 @@ import { encodeUnpadded } from "./crypto/base64.js";
 import { RoomIndex } from "./dag/room-index.js";
 import { UsageError } from "./errors.js";
 import type { Refusal, Result } from "./errors.js";
-import { parsePdu, parsePduText } from "./event/format.js";
+import { checkJson, parsePdu, parsePduText } from "./event/format.js";
 import type { ParseOptions } from "./event/format.js";
 import { contentHash, contentHashMatches, eventIdOf } from "./event/hashes.js";
 import { readEvent, separateId } from "./event/loose.js";
@@ -23,7 +23,6 @@ import { signEvent } from "./event/sign.js";
 import type { SigningKey } from "./event/sign.js";
 import { checkSignatures } from "./event/signatures.js";
 import type { KeyLookup, SignatureReport } from "./event/signatures.js";
-import { checkLax, checkStrict } from "./json/check.js";
 import { isObject } from "./json/value.js";
 import type { JsonObject } from "./json/value.js";
 import type { RoomVersionRules } from "./rules/model.js";
@@ -142,14 +141,14 @@ function federationForm(
   rules: RoomVersionRules,
   pdu: unknown,
 ): { readonly json: JsonObject; readonly eventId: string | undefined } {
-  const checked = rules.format.numbers === "strict" ? checkStrict(pdu) : checkLax(pdu);
+  const checked = checkJson(rules, pdu);
   if (!checked.ok) throw new UsageError(`this is no event of room version ${rules.id}: ${checked.error.reason}`);
   if (!isObject(checked.value)) throw new UsageError("an event is a JSON object");
   return separateId(rules, checked.value);
 }
 
 function eventOf(rules: RoomVersionRules, pdu: unknown): LooseEvent {
-  const checked = rules.format.numbers === "strict" ? checkStrict(pdu) : checkLax(pdu);
+  const checked = checkJson(rules, pdu);
   const event = checked.ok ? readEvent(rules, checked.value) : checked;
   if (!event.ok) throw new UsageError(`this is no event of room version ${rules.id}: ${event.error.reason}`);
   return event.value;

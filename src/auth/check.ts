@@ -7,6 +7,7 @@
 import { domainOf, isUserId } from "../ids/grammar.js";
 import { get, isArray } from "../json/value.js";
 import type { JsonValue } from "../json/value.js";
+import { createEventIdOf } from "../event/pdu.js";
 import type { RoomEvent } from "../event/pdu.js";
 import type { RoomVersionRules } from "../rules/model.js";
 import { Judge, reaches } from "./judge.js";
@@ -49,7 +50,7 @@ export function checkStateIndependent(rules: RoomVersionRules, event: RoomEvent,
   // Create events are allowed here before their `auth_events` are looked at, even non-empty ones (AU23).
   if (event.type === "m.room.create") return checkCreate(rules, event);
   const needs = new Set<string>();
-  const createId = `$${event.roomId.slice(1)}`;
+  const createId = createEventIdOf(event.roomId);
   const create = rules.auth.createEvent === "implied" ? lookup(createId) : undefined;
   if (rules.auth.createEvent === "implied" && create === undefined) needs.add(createId);
   const cited: KnownEvent[] = [];
@@ -210,7 +211,7 @@ export function stateOfAuthEvents(
     if (cited !== undefined) events.push(cited);
   }
   if (rules.auth.createEvent === "implied") {
-    const create = lookup(`$${event.roomId.slice(1)}`);
+    const create = lookup(createEventIdOf(event.roomId));
     if (create !== undefined) events.push(create);
   }
   return (type, stateKey) => events.find((cited) => cited.type === type && cited.stateKey === stateKey);

@@ -81,7 +81,7 @@ export function privilegedCreators(rules: RoomVersionRules, create: RoomEvent): 
 }
 
 /** v12: whether `user` is the create event's sender or one of its `additional_creators`. */
-export function isPrivilegedCreator(rules: RoomVersionRules, create: RoomEvent, user: string): boolean {
+function isPrivilegedCreator(rules: RoomVersionRules, create: RoomEvent, user: string): boolean {
   if (rules.auth.creatorPower !== "infinite") return false;
   if (create.sender === user) return true;
   const additional = get(create.content, "additional_creators");

@@ -4,6 +4,7 @@
  * cited has a number too, and no event behind it until it is added.
  */
 import { UsageError } from "../errors.js";
+import { createEventIdOf } from "../event/pdu.js";
 import type { RoomEvent } from "../event/pdu.js";
 import type { RoomVersionRules } from "../rules/model.js";
 import { ABSENT, StateMap } from "./state-map.js";
@@ -144,7 +145,7 @@ export class RoomIndex {
   /** In room version 12 the create event that a room id names, if it was added. */
   impliedCreate(roomId: string): number {
     if (this.rules.auth.createEvent !== "implied") return ABSENT;
-    const number = this.numberOf(`$${roomId.slice(1)}`);
+    const number = this.numberOf(createEventIdOf(roomId));
     return number !== ABSENT && this.#events[number]?.type === "m.room.create" ? number : ABSENT;
   }
 

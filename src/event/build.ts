@@ -1,12 +1,11 @@
 /** Making events: references, depth, hash and signature around what a user wants to send. */
 import { encodeUnpadded } from "../crypto/base64.js";
-import { checkLax, checkStrict } from "../json/check.js";
 import { setOwn } from "../json/value.js";
 import type { JsonObject, JsonValue } from "../json/value.js";
 import type { RoomVersionRules } from "../rules/model.js";
 import { UsageError } from "../errors.js";
 import type { Result } from "../errors.js";
-import { readPdu } from "./format.js";
+import { checkJson, readPdu } from "./format.js";
 import { referenceHash } from "./hashes.js";
 import type { Pdu } from "./pdu.js";
 import { signEvent } from "./sign.js";
@@ -46,7 +45,7 @@ export function buildEvent(
 ): Result<Pdu> {
   // The content is the caller's: what peers would drop must not be signed.
   const event = unsignedEvent(rules, draft, graph);
-  const checked = rules.format.numbers === "strict" ? checkStrict(event) : checkLax(event);
+  const checked = checkJson(rules, event);
   return checked.ok ? readPdu(rules, signEvent(rules, event, key)) : checked;
 }
 

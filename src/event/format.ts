@@ -11,6 +11,7 @@ import { get, isArray, isObject, setOwn } from "../json/value.js";
 import type { JsonObject, JsonValue } from "../json/value.js";
 import type { RoomVersionRules } from "../rules/model.js";
 import { eventIdOf, omit } from "./hashes.js";
+import { roomIdOfCreate } from "./pdu.js";
 import type { Pdu } from "./pdu.js";
 
 /** Bytes of a whole PDU in canonical form, signatures included: 65,536 pass and 65,537 fail. */
@@ -43,8 +44,13 @@ export function parsePduText(rules: RoomVersionRules, text: string, options: Par
 
 /** Parses one PDU from a JavaScript value, which is checked to be plain JSON data first. */
 export function parsePdu(rules: RoomVersionRules, value: unknown, options: ParseOptions = {}): Result<Pdu> {
-  const checked = rules.format.numbers === "strict" ? checkStrict(value) : checkLax(value);
+  const checked = checkJson(rules, value);
   return checked.ok ? readPdu(rules, checked.value, options) : checked;
+}
+
+/** Whether a value is plain JSON data with the numbers that this room version allows. */
+export function checkJson(rules: RoomVersionRules, value: unknown): Result<JsonValue> {
+  return rules.format.numbers === "strict" ? checkStrict(value) : checkLax(value);
 }
 
 /** The format check proper, for a value that the parsers of this library made. */
@@ -178,7 +184,7 @@ function assemble(rules: RoomVersionRules, json: JsonObject, options: ParseOptio
 /** A create event of room version 12 names no room: its id is the room's, with the other sigil. */
 function roomIdOf(json: JsonObject, eventId: EventId): RoomId {
   const given = get(json, "room_id");
-  return (isString(given) ? given : `!${eventId.slice(1)}`) as RoomId;
+  return (isString(given) ? given : roomIdOfCreate(eventId)) as RoomId;
 }
 
 /** The event that a redaction names, wherever the room version puts it. */

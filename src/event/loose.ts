@@ -9,6 +9,7 @@ import type { JsonObject, JsonValue } from "../json/value.js";
 import type { RoomVersionRules } from "../rules/model.js";
 import { eventIdOf, omit } from "./hashes.js";
 import { redactsOf } from "./format.js";
+import { roomIdOfCreate } from "./pdu.js";
 import type { RoomEvent } from "./pdu.js";
 
 /** An event read without verification, with its federation form. */
@@ -50,7 +51,7 @@ export function readEvent(rules: RoomVersionRules, event: JsonValue): Result<Loo
   const roomId = get(json, "room_id");
   return ok({
     eventId,
-    roomId: typeof roomId === "string" ? roomId : `!${eventId.slice(1)}`,
+    roomId: typeof roomId === "string" ? roomId : roomIdOfCreate(eventId),
     type,
     stateKey,
     sender,

@@ -50,6 +50,16 @@ export interface Pdu extends RoomEvent {
 }
 
 /** Whether an event has a `state_key`, be it empty. */
+/** v12: the id of the create event that a room id names, `$` for `!`. */
+export function createEventIdOf(roomId: string): string {
+  return `$${roomId.slice(1)}`;
+}
+
+/** v12: the room id that a create event gives to its room, `!` for `$`. */
+export function roomIdOfCreate(createEventId: string): string {
+  return `!${createEventId.slice(1)}`;
+}
+
 export function isState(event: RoomEvent): event is StateEvent {
   return event.stateKey !== undefined;
 }

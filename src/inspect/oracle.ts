@@ -2,7 +2,7 @@
  * The line protocol of `roomdag oracle`: one JSON request a line, one answer a line, so that any
  * implementation in any language can be compared with this one. docs/oracle.md is its contract.
  */
-import { readPdu } from "../event/format.js";
+import { checkJson, readPdu } from "../event/format.js";
 import type { KeyLookup, SignerVerdict, VerifyKey } from "../event/signatures.js";
 import { decodeBase64 } from "../crypto/base64.js";
 import { UsageError } from "../errors.js";
@@ -188,7 +188,7 @@ function validate(request: JsonObject, room: RoomVersionApi): JsonValue {
 /** The value of a request line was read losslessly; `event_id` of v3 and later names the event and is no part of it. */
 function checked(request: JsonObject, room: RoomVersionApi): ReturnType<RoomVersionApi["parse"]> {
   const event = object(request, "event");
-  const value = room.rules.format.numbers === "strict" ? checkStrict(event) : checkLax(event);
+  const value = checkJson(room.rules, event);
   if (!value.ok) return value;
   if (room.rules.format.eventIds === "in-pdu" || !isObject(value.value)) return readPdu(room.rules, value.value);
   const given = get(value.value, "event_id");

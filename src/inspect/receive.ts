@@ -2,7 +2,7 @@
 import type { Ed25519Provider } from "../crypto/ed25519-provider.js";
 import { refuse } from "../errors.js";
 import type { Refusal } from "../errors.js";
-import { readPdu } from "../event/format.js";
+import { checkJson, readPdu } from "../event/format.js";
 import { contentHashMatches, omit } from "../event/hashes.js";
 import { separateId } from "../event/loose.js";
 import type { Pdu } from "../event/pdu.js";
@@ -10,7 +10,6 @@ import { redact } from "../event/redact.js";
 import { planSignatures, settleSignatures } from "../event/signatures.js";
 import type { KeyLookup, SignatureReport } from "../event/signatures.js";
 import { encodeCanonical } from "../json/canonical.js";
-import { checkLax, checkStrict } from "../json/check.js";
 import { isObject } from "../json/value.js";
 import type { JsonObject } from "../json/value.js";
 import type { RoomVersionRules } from "../rules/model.js";
@@ -102,7 +101,7 @@ export function receive(
 
 /** Counts are tolerated, because the file does not say whether an event came by backfill. */
 function readEntry(rules: RoomVersionRules, { json, givenId }: DumpEvent): ReturnType<typeof readPdu> {
-  const checked = rules.format.numbers === "strict" ? checkStrict(json) : checkLax(json);
+  const checked = checkJson(rules, json);
   if (!checked.ok) return checked;
   if (!isObject(checked.value)) return refuse("bad_format", "this is no JSON object");
   const pdu = readPdu(rules, separateId(rules, checked.value).json, { counts: "tolerated" });

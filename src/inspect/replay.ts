@@ -11,6 +11,7 @@ import { RoomIndex } from "../dag/room-index.js";
 import { StateMap } from "../dag/state-map.js";
 import { refuse } from "../errors.js";
 import type { Refusal } from "../errors.js";
+import { createEventIdOf } from "../event/pdu.js";
 import type { Pdu } from "../event/pdu.js";
 import type { ResolveOptions, Resolution } from "../stateres/resolve.js";
 import type { RoomVersion } from "../versions/room-version.js";
@@ -207,7 +208,7 @@ export class Replay {
     const pdu = this.pdu(eventId);
     if (pdu === undefined) return [];
     const cited: string[] = [...pdu.prevEvents, ...pdu.authEvents];
-    if (this.roomVersion.rules.auth.createEvent === "implied" && pdu.hasRoomId) cited.push(`$${pdu.roomId.slice(1)}`);
+    if (this.roomVersion.rules.auth.createEvent === "implied" && pdu.hasRoomId) cited.push(createEventIdOf(pdu.roomId));
     return cited;
   }
 

@@ -4,7 +4,7 @@ import type { StateMap } from "../dag/state-map.js";
 import { ok, refuse } from "../errors.js";
 import type { Result } from "../errors.js";
 import { readEvent } from "../event/loose.js";
-import { checkLax, checkStrict } from "../json/check.js";
+import { checkJson } from "../event/format.js";
 import type { RoomVersion } from "../versions/room-version.js";
 import type { ResolveRequest } from "./dump.js";
 
@@ -25,7 +25,7 @@ export function loadRequest(version: RoomVersion, request: ResolveRequest): Resu
   const rejected = new Set(request.rejected);
   const index = new RoomIndex(rules);
   for (const [at, value] of request.events.entries()) {
-    const checked = rules.format.numbers === "strict" ? checkStrict(value) : checkLax(value);
+    const checked = checkJson(rules, value);
     const event = checked.ok ? readEvent(rules, checked.value) : checked;
     if (!event.ok) return refuse(event.error.code, `events[${at}]: ${event.error.reason}`);
     index.add(event.value, { rejected: rejected.has(event.value.eventId) });

@@ -1,4 +1,5 @@
 /** The state that resolution builds up: a base that is never touched and the changes over it. */
+import { createEventIdOf } from "../event/pdu.js";
 import type { RoomEvent } from "../event/pdu.js";
 import { ABSENT } from "../dag/state-map.js";
 import type { StateMap } from "../dag/state-map.js";
@@ -76,7 +77,7 @@ export class WorkingState {
     if (type !== "m.room.create" || stateKey !== "" || index.rules.auth.createEvent !== "implied") return undefined;
     const create = index.impliedCreate(event.roomId);
     if (create !== ABSENT) return index.eventOf(create);
-    this.#missing.events.add(`$${event.roomId.slice(1)}`);
+    this.#missing.events.add(createEventIdOf(event.roomId));
     return undefined;
   }
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { UsageError } from "../../src/errors.js";
-import { freezeDeep } from "../../src/rules/index.js";
+import { freezeDeep } from "../../src/rules/define.js";
 import * as versions from "../../src/versions/index.js";
 import {
   createRegistry,
