@@ -18,6 +18,10 @@ export const intendedFolders = Object.freeze([
   "dag",
   "versions",
   "inspect",
+  "ports",
+  "engine",
+  "federation",
+  "adapters/memory",
   "testing",
 ]);
 

@@ -1,0 +1,10 @@
+/** Time, as the host has it. */
+import type { Cancel } from "./cancel.js";
+
+/** The only source of time. It may jump, and it may lie: nothing about a verdict depends on it. */
+export interface Clock {
+  /** Milliseconds since 1970. */
+  now(): number;
+  /** Resolves after about `ms` milliseconds, or as soon as `cancel` fires, whichever is first. Never rejects. */
+  sleep(ms: number, cancel?: Cancel): Promise<void>;
+}

@@ -1,0 +1,129 @@
+/**
+ * The operations between servers, without HTTP and without an encoding (draft-ralston-mimi-matrix-framework,
+ * section 6). Whatever an answer or a request holds comes from the network: events in it are unchecked values.
+ */
+import type { JsonValue } from "../json/value.js";
+
+/** Why an operation was not done. Codes are stable. */
+export type OperationErrorCode =
+  /** Nothing answered. Whether the operation was done is unknown. */
+  | "unreachable"
+  | "timeout"
+  | "cancelled"
+  | "bad_request"
+  | "invalid_param"
+  | "missing_param"
+  | "forbidden"
+  | "not_found"
+  | "too_large"
+  | "limit_exceeded"
+  /** The room's version is not among those that the caller knows; `roomVersion` names it. */
+  | "incompatible_room_version"
+  /** Restricted joins: this server cannot tell whether the user may join. Ask another. */
+  | "unable_to_authorise_join"
+  /** Restricted joins: the user may join, and no user of this server could say so. Ask another. */
+  | "unable_to_grant_join"
+  | "policy_refused"
+  | "internal";
+
+export interface OperationError {
+  readonly code: OperationErrorCode;
+  readonly reason: string;
+  readonly roomVersion?: string;
+}
+
+/** An event that is still to be signed, and the version of its room. */
+export interface EventTemplate {
+  readonly roomVersion: string;
+  readonly event: JsonValue;
+}
+
+/** Each operation by its name, with what is asked and what is answered. */
+export interface Operations {
+  /** Hands an invite to the invitee's server, which adds its signature. */
+  readonly invite: {
+    readonly request: {
+      readonly roomId: string;
+      readonly roomVersion: string;
+      readonly event: JsonValue;
+      /** Stripped state or whole events of the room, the create event among them. */
+      readonly inviteRoomState: readonly JsonValue[];
+    };
+    readonly answer: { readonly event: JsonValue };
+  };
+  readonly make_join: {
+    readonly request: { readonly roomId: string; readonly userId: string; readonly versions: readonly string[] };
+    readonly answer: EventTemplate;
+  };
+  readonly send_join: {
+    readonly request: { readonly roomId: string; readonly event: JsonValue };
+    /** The state before the join and its auth chain; `event` is the join as the resident server accepted it. */
+    readonly answer: {
+      readonly event: JsonValue;
+      readonly state: readonly JsonValue[];
+      readonly authChain: readonly JsonValue[];
+    };
+  };
+  readonly make_knock: {
+    readonly request: { readonly roomId: string; readonly userId: string; readonly versions: readonly string[] };
+    readonly answer: EventTemplate;
+  };
+  readonly send_knock: {
+    readonly request: { readonly roomId: string; readonly event: JsonValue };
+    readonly answer: { readonly knockRoomState: readonly JsonValue[] };
+  };
+  readonly make_leave: {
+    readonly request: { readonly roomId: string; readonly userId: string };
+    readonly answer: EventTemplate;
+  };
+  readonly send_leave: {
+    readonly request: { readonly roomId: string; readonly event: JsonValue };
+    readonly answer: Readonly<Record<string, never>>;
+  };
+  readonly event: {
+    readonly request: { readonly roomId: string; readonly eventId: string };
+    readonly answer: { readonly event: JsonValue };
+  };
+  /** The state before an event, whole, with its auth chain. */
+  readonly state: {
+    readonly request: { readonly roomId: string; readonly eventId: string };
+    readonly answer: { readonly state: readonly JsonValue[]; readonly authChain: readonly JsonValue[] };
+  };
+  /** The state before an event as ids, with those of its auth chain. */
+  readonly state_ids: {
+    readonly request: { readonly roomId: string; readonly eventId: string };
+    readonly answer: { readonly stateIds: readonly string[]; readonly authChainIds: readonly string[] };
+  };
+  readonly event_auth: {
+    readonly request: { readonly roomId: string; readonly eventId: string };
+    readonly answer: { readonly authChain: readonly JsonValue[] };
+  };
+  /** These events and what came before them, at most `limit` in all. */
+  readonly backfill: {
+    readonly request: { readonly roomId: string; readonly from: readonly string[]; readonly limit: number };
+    readonly answer: { readonly events: readonly JsonValue[] };
+  };
+  /** What came before `latest`, breadth first, not going past `earliest` or below `minDepth`. */
+  readonly get_missing_events: {
+    readonly request: {
+      readonly roomId: string;
+      readonly earliest: readonly string[];
+      readonly latest: readonly string[];
+      readonly limit: number;
+      readonly minDepth: number;
+    };
+    readonly answer: { readonly events: readonly JsonValue[] };
+  };
+  /** Delivers events. A retry carries the same `transactionId` and is answered the same. */
+  readonly send: {
+    readonly request: { readonly transactionId: string; readonly pdus: readonly JsonValue[] };
+    /** One entry for each PDU that could be named: empty, or why it was not accepted. */
+    readonly answer: { readonly pdus: Readonly<Record<string, { readonly error?: string }>> };
+  };
+}
+
+export type OperationName = keyof Operations;
+export type OperationRequest<N extends OperationName> = Operations[N]["request"];
+export type OperationAnswer<N extends OperationName> = Operations[N]["answer"];
+export type OperationResult<N extends OperationName> =
+  { readonly ok: true; readonly value: OperationAnswer<N> } | { readonly ok: false; readonly error: OperationError };
