@@ -24,7 +24,19 @@ export type RefusalCode =
   /** Events of different rooms were put together. */
   | "wrong_room"
   /** The auth events or previous events form a cycle. */
-  | "cycle";
+  | "cycle"
+  /** The host's own policy refuses it. */
+  | "policy_refused"
+  /** The room is not known here, or no user of this server is in it. */
+  | "unknown_room"
+  /** No server could be reached that would have had to help. */
+  | "unreachable"
+  /** The call was cancelled, or its time ran out. */
+  | "cancelled"
+  /** What is needed to decide is not here and could not be had. */
+  | "undecided"
+  /** Another server refused; the reason names it. */
+  | "refused_by_peer";
 
 /** Why something was refused. */
 export interface Refusal {

@@ -10,7 +10,7 @@ export type { Level, ScalarLevel, Unreadable } from "./power.js";
 export { checkRedactionEffect, holdRedaction, releaseRedactions } from "./redaction.js";
 export type { HeldRedactions, RedactionVerdict } from "./redaction.js";
 export { selectAuthEvents } from "./select.js";
-export type { StateKey } from "./select.js";
+export type { Selecting, StateKey } from "./select.js";
 export { MAX_THIRD_PARTY_CHECKS } from "./third-party-invite.js";
 export { factsUnknown, ruleLabel, signaturesChecked } from "./verdict.js";
 export type { AuthFacts, AuthVerdict, FactRequest, StateLookup } from "./verdict.js";

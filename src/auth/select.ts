@@ -6,15 +6,15 @@ import type { RoomVersionRules } from "../rules/model.js";
 /** The key of a state event. */
 export type StateKey = readonly [type: string, stateKey: string];
 
+/** What the selection reads of an event; an event draft has it too. */
+export type Selecting = Pick<RoomEvent, "type" | "sender" | "content"> & { readonly stateKey?: string | undefined };
+
 /**
  * The state keys that an event must cite in `auth_events`, where the state has them, and may not go
  * beyond. Knocks select the join rules too; the authoriser's membership is selected for joins only,
  * and only where restricted joins exist, as Synapse and ruma do.
  */
-export function selectAuthEvents(
-  rules: RoomVersionRules,
-  event: Pick<RoomEvent, "type" | "sender" | "stateKey" | "content">,
-): readonly StateKey[] {
+export function selectAuthEvents(rules: RoomVersionRules, event: Selecting): readonly StateKey[] {
   if (event.type === "m.room.create") return [];
   const selected: StateKey[] = [];
   // From room version 12 the room id implies the create event.
@@ -24,11 +24,7 @@ export function selectAuthEvents(
   return selected;
 }
 
-function selectForMember(
-  rules: RoomVersionRules,
-  event: Pick<RoomEvent, "sender" | "stateKey" | "content">,
-  selected: StateKey[],
-): void {
+function selectForMember(rules: RoomVersionRules, event: Selecting, selected: StateKey[]): void {
   const target = event.stateKey;
   if (target !== undefined && target !== event.sender) selected.push(["m.room.member", target]);
   const membership = get(event.content, "membership");

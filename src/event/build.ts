@@ -3,13 +3,16 @@ import { encodeUnpadded } from "../crypto/base64.js";
 import { setOwn } from "../json/value.js";
 import type { JsonObject, JsonValue } from "../json/value.js";
 import type { RoomVersionRules } from "../rules/model.js";
-import { UsageError } from "../errors.js";
+import { ok, UsageError } from "../errors.js";
 import type { Result } from "../errors.js";
 import { checkJson, readPdu } from "./format.js";
 import { referenceHash } from "./hashes.js";
 import type { Pdu } from "./pdu.js";
 import { signEvent } from "./sign.js";
 import type { SigningKey } from "./sign.js";
+
+/** What a reference to an event is made of. */
+export type Parent = Pick<Pdu, "eventId" | "depth" | "json">;
 
 /** What is to be sent, without anything that follows from the graph. */
 export interface EventDraft {
@@ -43,16 +46,26 @@ export function buildEvent(
   graph: { readonly prevEvents: readonly Pdu[]; readonly authEvents: readonly Pdu[] },
   key: SigningKey,
 ): Result<Pdu> {
-  // The content is the caller's: what peers would drop must not be signed.
+  const event = draftEvent(rules, draft, graph);
+  return event.ok ? readPdu(rules, signEvent(rules, event.value, key)) : event;
+}
+
+/** The event that {@link buildEvent} would hash and sign, for a host whose signer is elsewhere. */
+export function draftEvent(
+  rules: RoomVersionRules,
+  draft: EventDraft,
+  graph: { readonly prevEvents: readonly Parent[]; readonly authEvents: readonly Parent[] },
+): Result<JsonObject> {
   const event = unsignedEvent(rules, draft, graph);
+  // The content is the caller's: what peers would drop must not be signed.
   const checked = checkJson(rules, event);
-  return checked.ok ? readPdu(rules, signEvent(rules, event, key)) : checked;
+  return checked.ok ? ok(event) : checked;
 }
 
 function unsignedEvent(
   rules: RoomVersionRules,
   draft: EventDraft,
-  graph: { readonly prevEvents: readonly Pdu[]; readonly authEvents: readonly Pdu[] },
+  graph: { readonly prevEvents: readonly Parent[]; readonly authEvents: readonly Parent[] },
 ): JsonObject {
   const event: Record<string, JsonValue> = {
     type: draft.type,
@@ -86,7 +99,7 @@ function contentOf(rules: RoomVersionRules, draft: EventDraft): JsonObject {
   return content;
 }
 
-function reference(rules: RoomVersionRules, parent: Pdu): JsonValue {
+function reference(rules: RoomVersionRules, parent: Parent): JsonValue {
   if (rules.format.references === "ids") return parent.eventId;
   return [parent.eventId, { sha256: encodeUnpadded(referenceHash(rules, parent.json)) }];
 }

@@ -19,7 +19,7 @@ export { readEvent, separateId } from "./loose.js";
 export type { LooseEvent } from "./loose.js";
 export { redact } from "./redact.js";
 export { contentHash, contentHashMatches, eventIdOf, referenceHash } from "./hashes.js";
-export { cosignEvent, eventSignedBytes, signedBytes, signEvent, signJson } from "./sign.js";
+export { attachSignature, cosignEvent, eventSignedBytes, hashEvent, signedBytes, signEvent, signJson } from "./sign.js";
 export type { SigningKey } from "./sign.js";
 export { checkSignatures, planSignatures, requiredSigners, settleSignatures } from "./signatures.js";
 export type {
@@ -30,8 +30,8 @@ export type {
   SignerVerdict,
   VerifyKey,
 } from "./signatures.js";
-export { buildEvent, depthAfter } from "./build.js";
-export type { EventDraft } from "./build.js";
+export { buildEvent, depthAfter, draftEvent } from "./build.js";
+export type { EventDraft, Parent } from "./build.js";
 export { stripState } from "./stripped.js";
 export type { StrippedStateEvent } from "./stripped.js";
 export * from "./content.js";

@@ -34,10 +34,14 @@ export function signJson(object: JsonObject, key: SigningKey): JsonObject {
   return withSignature(object, key, signedBytes(object));
 }
 
+/** A copy of `event` with its content hash. */
+export function hashEvent(event: JsonObject): JsonObject {
+  return withKey(event, "hashes", { sha256: encodeUnpadded(contentHash(event)) });
+}
+
 /** A copy of `event` with its content hash and one more signature. Other signatures and `unsigned` are kept. */
 export function signEvent(rules: RoomVersionRules, event: JsonObject, key: SigningKey): JsonObject {
-  const hashes = { sha256: encodeUnpadded(contentHash(event)) };
-  const hashed = withKey(event, "hashes", hashes);
+  const hashed = hashEvent(event);
   return withSignature(hashed, key, eventSignedBytes(rules, hashed));
 }
 
@@ -50,11 +54,18 @@ export function cosignEvent(rules: RoomVersionRules, event: JsonObject, key: Sig
 }
 
 function withSignature(object: JsonObject, key: SigningKey, message: Uint8Array): JsonObject {
+  return attachSignature(object, { server: key.server, keyId: key.keyId, signature: sign(message, key.seed) });
+}
+
+/** A copy of `object` with a signature that was made elsewhere. Other signatures are kept. */
+export function attachSignature(
+  object: JsonObject,
+  made: { readonly server: string; readonly keyId: string; readonly signature: Uint8Array },
+): JsonObject {
   const all = get(object, "signatures");
-  const ofServer = isObject(all) ? get(all, key.server) : undefined;
-  const signature = encodeUnpadded(sign(message, key.seed));
-  const merged = withKey(isObject(ofServer) ? ofServer : {}, key.keyId, signature);
-  return withKey(object, "signatures", withKey(isObject(all) ? all : {}, key.server, merged));
+  const ofServer = isObject(all) ? get(all, made.server) : undefined;
+  const merged = withKey(isObject(ofServer) ? ofServer : {}, made.keyId, encodeUnpadded(made.signature));
+  return withKey(object, "signatures", withKey(isObject(all) ? all : {}, made.server, merged));
 }
 
 function withKey(object: JsonObject, key: string, value: JsonValue): JsonObject {
