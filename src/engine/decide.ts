@@ -1,0 +1,245 @@
+/**
+ * Checks 4 to 7 on receipt (spec server-server-api, "Checks performed on receipt of a PDU"), as a function of
+ * what is known: the event's auth events, the state before it, the current state, the host's policy. The answer
+ * is a decision, or what is lacking, or what it has to wait for; never a guess.
+ */
+import { checkStateDependent, checkStateIndependent, stateOfAuthEvents } from "../auth/check.js";
+import { ruleLabel } from "../auth/verdict.js";
+import type { Refusal } from "../errors.js";
+import { createEventIdOf } from "../event/pdu.js";
+import type { Pdu } from "../event/pdu.js";
+import type { PolicyRefusal } from "../ports/policy.js";
+import type { StoredVerdict } from "../ports/verdict.js";
+import { isAllowed } from "./held.js";
+import type { Held } from "./held.js";
+import type { Snapshot } from "./snapshot.js";
+import { isLack, isUnresolvable, lacking } from "./workspace.js";
+import type { Lack, Unresolvable, Workspace } from "./workspace.js";
+
+/**
+ * How an event came. `live`: it may be news. `history`: it lies before what is known here. `import`: it is
+ * part of a state or of an auth chain, and its own place in history is not asked for.
+ */
+export type Mode = "live" | "history" | "import";
+
+/** An event that passed checks 1 to 3. */
+export interface Candidate {
+  /** As it judges: the redacted copy where the content hash did not match. */
+  readonly event: Pdu;
+  readonly hashMismatch: boolean;
+  readonly origin: string;
+  readonly mode: Mode;
+  /** What the host's policy holds against it. */
+  readonly policy: PolicyRefusal | undefined;
+  /** Ids of the state before it, as a server gave it that was trusted with that. */
+  readonly givenState?: readonly string[];
+}
+
+/** Ancestors or auth events that are not here. */
+export interface Waits {
+  readonly waitsFor: readonly string[];
+}
+
+/** What was decided, before any of it is recorded. */
+export interface Decision {
+  readonly verdict: StoredVerdict;
+  readonly before: Snapshot | undefined;
+  readonly after: Snapshot | undefined;
+}
+
+export function isWaits(value: object): value is Waits {
+  return "waitsFor" in value;
+}
+
+type Against = { readonly rule: string } | { readonly refusal: Refusal } | Lack;
+
+export function decide(ws: Workspace, candidate: Candidate): Decision | Waits | Lack {
+  const { event } = candidate;
+  const missing = missingReferences(ws, candidate);
+  if (missing !== undefined) return missing;
+  const before = stateBefore(ws, candidate);
+  if (before !== undefined && (isWaits(before) || isLack(before))) return before;
+  if (before !== undefined && isUnresolvable(before)) {
+    return { verdict: rejected("state-before", before.unresolvable), before: undefined, after: undefined };
+  }
+  const unmoved = { before, after: before };
+  const size = event.rejectedForSize;
+  if (size !== undefined) return { ...unmoved, verdict: rejected("size", size) };
+  const byAuthEvents = checkAuthEvents(ws, event);
+  if (isLack(byAuthEvents)) return byAuthEvents;
+  if ("refusal" in byAuthEvents) return { ...unmoved, verdict: rejected("auth-events", byAuthEvents.refusal) };
+  if (before === undefined) {
+    return { ...unmoved, verdict: { standing: "accepted", rule: byAuthEvents.rule, basis: "auth-events" } };
+  }
+  const byState = checkAgainst(ws, event, before);
+  if (isLack(byState)) return byState;
+  if ("refusal" in byState) return { ...unmoved, verdict: rejected("state-before", byState.refusal) };
+  const after = stateAfter(ws, event, before);
+  const soft = candidate.mode === "live" ? softFailure(ws, candidate, before, byState.rule) : undefined;
+  if (soft !== undefined && isLack(soft)) return soft;
+  return { before, after, verdict: soft ?? { standing: "accepted", rule: byState.rule, basis: "state-before" } };
+}
+
+function rejected(check: "size" | "auth-events" | "state-before", refusal: Refusal): StoredVerdict {
+  return { standing: "rejected", check, refusal };
+}
+
+/** Auth events always, and previous events where the event's place in history counts. */
+function missingReferences(ws: Workspace, { event, mode, givenState }: Candidate): Waits | Lack | undefined {
+  const unread: string[] = [];
+  const waitsFor: string[] = [];
+  const look = (id: string): void => {
+    if (ws.absent.has(id)) waitsFor.push(id);
+    else unread.push(id);
+  };
+  const authority: string[] = [...event.authEvents];
+  if (ws.rules.auth.createEvent === "implied" && event.type !== "m.room.create") {
+    authority.push(createEventIdOf(event.roomId));
+  }
+  for (const id of authority) if (ws.lookup(id) === undefined) look(id);
+  if (mode !== "import" && givenState === undefined) {
+    for (const id of event.prevEvents) if (ws.held(id) === undefined) look(id);
+  }
+  if (unread.length > 0) return lacking([...new Set(unread)]);
+  const needed = new Set(mode === "live" ? waitsFor : waitsFor.filter((id) => authority.includes(id)));
+  return needed.size > 0 ? { waitsFor: [...needed] } : undefined;
+}
+
+/** `undefined`: not known, and nothing that this event may be denied for. */
+function stateBefore(ws: Workspace, candidate: Candidate): Snapshot | Waits | Lack | Unresolvable | undefined {
+  const { event, mode, givenState } = candidate;
+  if (givenState !== undefined) return given(ws, givenState);
+  // The create event stands at the root wherever it comes from.
+  if (event.prevEvents.length === 0 && (mode !== "import" || event.type === "m.room.create")) {
+    return ws.memory.snapshots.empty;
+  }
+  if (mode === "import") return undefined;
+  const states: Snapshot[] = [];
+  const unknown: string[] = [];
+  for (const id of event.prevEvents) {
+    const after = ws.held(id)?.after;
+    if (after === undefined) unknown.push(id);
+    else states.push(after);
+  }
+  if (unknown.length === 0) {
+    const resolved = ws.resolve(states);
+    const lost = isLack(resolved) ? resolved.events.filter((id) => ws.absent.has(id)) : [];
+    return lost.length > 0 ? { waitsFor: lost } : resolved;
+  }
+  return mode === "live" ? { waitsFor: unknown } : undefined;
+}
+
+/** A state that another server gave: what of it this server does not reject. */
+function given(ws: Workspace, ids: readonly string[]): Snapshot | Lack {
+  const unread = ids.filter((id) => ws.index.get(id) === undefined && ws.held(id) === undefined && !ws.absent.has(id));
+  if (unread.length > 0) return lacking(unread);
+  const state = ws.index.stateOf(
+    ids.filter((id) => {
+      const event = ws.index.get(id);
+      return event?.stateKey !== undefined && !ws.index.isRejected(ws.index.numberOf(id));
+    }),
+  );
+  return ws.memory.snapshots.near([ws.memory.current], state);
+}
+
+function checkAuthEvents(ws: Workspace, event: Pdu): Against {
+  const second = secondCreate(ws, event);
+  if (second !== undefined) return { refusal: second };
+  const independent = checkStateIndependent(ws.rules, event, ws.lookup);
+  if (independent.verdict === "rejected") return { refusal: independent.refusal };
+  if (independent.verdict === "needs") return lacking(independent.events, independent.facts);
+  const state = stateOfAuthEvents(ws.rules, event, (id) => ws.lookup(id)?.event);
+  return asAgainst(checkStateDependent(ws.rules, event, state, ws.memory.facts));
+}
+
+/** A room has one root (spec, "Event graph"): rule 1 alone would allow any server of the room's domain another one. */
+function secondCreate(ws: Workspace, event: Pdu): Refusal | undefined {
+  if (event.type !== "m.room.create") return undefined;
+  const root = ws.index.lookup(ws.memory.current.state)("m.room.create", "");
+  if (root === undefined || root.eventId === event.eventId) return undefined;
+  const rule = ruleLabel(ws.rules, "create.prev-events");
+  return { code: "auth_rejected", rule, reason: "the room has a create event", events: [event.eventId, root.eventId] };
+}
+
+function checkAgainst(ws: Workspace, event: Pdu, snapshot: Snapshot): Against {
+  return asAgainst(checkStateDependent(ws.rules, event, ws.index.lookup(snapshot.state), ws.memory.facts));
+}
+
+function asAgainst(verdict: ReturnType<typeof checkStateDependent>): Against {
+  if (verdict.verdict === "allowed") return { rule: verdict.rule };
+  if (verdict.verdict === "rejected") return { refusal: verdict.refusal };
+  return lacking(verdict.events, verdict.facts);
+}
+
+function stateAfter(ws: Workspace, event: Pdu, before: Snapshot): Snapshot {
+  if (event.stateKey === undefined) return before;
+  const after = ws.index.stateAfter(before.state, ws.index.add(event));
+  return ws.memory.snapshots.after(before, after);
+}
+
+/** Checks 6 and 7: what is allowed where it stands, and is not wanted now. */
+function softFailure(
+  ws: Workspace,
+  { event, policy }: Candidate,
+  before: Snapshot,
+  rule: string,
+): StoredVerdict | Lack | undefined {
+  if (ws.extremities.size > 0) {
+    const current = ws.current();
+    if (isLack(current)) return current;
+    if (!isUnresolvable(current) && current !== before) {
+      const now = checkAgainst(ws, event, current);
+      if (isLack(now)) return now;
+      if ("refusal" in now) return { standing: "soft-failed", check: "current-state", rule, refusal: now.refusal };
+    }
+  }
+  if (policy === undefined) return undefined;
+  const reason = `${policy.code}: ${policy.reason}`;
+  const refusal: Refusal = {
+    code: "policy_refused",
+    rule: "server-server-api Checks on receipt 7",
+    reason,
+    events: [event.eventId],
+  };
+  return { standing: "soft-failed", check: "policy", rule, refusal };
+}
+
+/**
+ * The forward extremities once an event is accepted: it takes the place of those that it follows, directly or
+ * through events that were soft-failed or rejected (spec, "Soft failure"). An event that something accepted
+ * follows already is none.
+ */
+export function extremitiesAfter(
+  ws: Workspace,
+  event: Pdu,
+  after: Snapshot,
+): { readonly extremities: ReadonlyMap<string, Snapshot>; readonly passedGaps: readonly string[] } | Lack {
+  const extremities = new Map(ws.extremities);
+  const passedGaps: string[] = [];
+  const seen = new Set<string>();
+  const stack: string[] = [...event.prevEvents];
+  const unread: string[] = [];
+  for (let id = stack.pop(); id !== undefined; id = stack.pop()) {
+    if (seen.has(id)) continue;
+    seen.add(id);
+    if (extremities.delete(id)) continue;
+    const held = ws.held(id);
+    if (held === undefined) {
+      if (ws.waitingFor("history", id) !== undefined) passedGaps.push(id);
+      else if (!ws.absent.has(id)) unread.push(id);
+    } else if (held.verdict.standing !== "accepted") stack.push(...held.event.prevEvents);
+  }
+  if (unread.length > 0) return lacking(unread);
+  if (ws.waitingFor("history", event.eventId)?.passed !== true) extremities.set(event.eventId, after);
+  return { extremities, passedGaps };
+}
+
+/** Whether a decision on an event that is held already could say more than what is held. */
+export function mayRedecide(held: Held, mode: Mode): boolean {
+  return held.before === undefined && mode !== "import";
+}
+
+/** Whether `held` is allowed and has a place in history, so that redactions can be judged by it. */
+export function isSettled(held: Held): boolean {
+  return isAllowed(held) && held.before !== undefined;
+}

@@ -1,0 +1,57 @@
+/** An event and all that this server decided about it, as it is held in memory. */
+import type { Pdu } from "../event/pdu.js";
+import type { StoredEvent } from "../ports/storage.js";
+import type { StoredVerdict, Verdict } from "../ports/verdict.js";
+import type { Snapshot } from "./snapshot.js";
+
+export interface Held {
+  /** The copy that judges. */
+  readonly event: Pdu;
+  readonly hashMismatch: boolean;
+  readonly verdict: StoredVerdict;
+  readonly position: number | undefined;
+  /** `undefined` while the ancestors are unknown. */
+  readonly before: Snapshot | undefined;
+  readonly after: Snapshot | undefined;
+  readonly redactedBy: string | undefined;
+}
+
+/** Whether the event counts: what it says is part of the room, though perhaps not of its current state. */
+export function isAllowed({ verdict }: Pick<Held, "verdict">): boolean {
+  return verdict.standing !== "rejected";
+}
+
+/** The answer that a server gives about a stored event. */
+export function verdictOf(eventId: string, verdict: StoredVerdict, redacted: boolean): Verdict {
+  switch (verdict.standing) {
+    case "accepted":
+      return { verdict: "accepted", eventId, rule: verdict.rule, basis: verdict.basis, redacted };
+    case "soft-failed":
+      return verdict.check === "policy"
+        ? { verdict: "policy-refused", eventId, refusal: verdict.refusal }
+        : { verdict: "soft-failed", eventId, refusal: verdict.refusal };
+    case "rejected":
+      return { verdict: rejectedNames[verdict.check], eventId, refusal: verdict.refusal };
+  }
+}
+
+const rejectedNames = Object.freeze({
+  size: "rejected-for-size",
+  "auth-events": "rejected-by-auth-events",
+  "state-before": "rejected-by-state",
+} as const);
+
+/** The row of a held event, given the numbers of its states' groups. */
+export function eventRow(held: Held, groupOf: (snapshot: Snapshot) => number): StoredEvent {
+  const { event, hashMismatch, verdict, position, before, after, redactedBy } = held;
+  return {
+    eventId: event.eventId,
+    json: event.json,
+    hashMismatch,
+    verdict,
+    ...(position === undefined ? {} : { position }),
+    ...(before === undefined ? {} : { stateBefore: groupOf(before) }),
+    ...(after === undefined ? {} : { stateAfter: groupOf(after) }),
+    ...(redactedBy === undefined ? {} : { redactedBy }),
+  };
+}

@@ -1,0 +1,95 @@
+/** What a host injects, made complete. */
+import { UsageError } from "../errors.js";
+import { isServerName } from "../ids/grammar.js";
+import type { Clock } from "../ports/clock.js";
+import type { Identity } from "../ports/identity.js";
+import type { Keys } from "../ports/keys.js";
+import type { Observer } from "../ports/observer.js";
+import type { Policy } from "../ports/policy.js";
+import type { Random } from "../ports/random.js";
+import type { Storage } from "../ports/storage.js";
+import type { Transport } from "../ports/transport.js";
+import { roomVersions } from "../versions/index.js";
+import type { RoomVersionRegistry } from "../versions/registry.js";
+import { limitsOf } from "./limits.js";
+import type { Limits } from "./limits.js";
+
+/** The ports of a server. */
+export interface HostOptions {
+  /** This server's name. */
+  readonly server: string;
+  readonly storage: Storage;
+  readonly transport: Transport;
+  readonly keys: Keys;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly policy?: Policy;
+  readonly identity?: Identity;
+  readonly observer?: Observer;
+  /** Room versions that this server takes part in; by default every one of the spec, and I.1. */
+  readonly versions?: RoomVersionRegistry;
+  readonly limits?: Partial<Limits>;
+}
+
+export interface Host {
+  readonly server: string;
+  readonly storage: Storage;
+  readonly transport: Transport;
+  readonly keys: Keys;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly policy: Policy;
+  readonly identity: Identity | undefined;
+  readonly observer: Observer;
+  readonly versions: RoomVersionRegistry;
+  readonly limits: Limits;
+}
+
+/** @throws UsageError for a name that no server can have. */
+export function hostOf(options: HostOptions): Host {
+  if (!isServerName(options.server)) throw new UsageError(`${options.server} is no server name`);
+  return Object.freeze({
+    server: options.server,
+    storage: options.storage,
+    transport: options.transport,
+    keys: options.keys,
+    clock: options.clock,
+    random: options.random,
+    policy: options.policy ?? {},
+    identity: options.identity,
+    observer: guarded(options.observer ?? {}),
+    versions: options.versions ?? roomVersions,
+    limits: limitsOf(options.limits),
+  });
+}
+
+/** An observer that throws is told so, and nothing else happens. */
+function guarded(observer: Observer): Observer {
+  const guard = (where: string, call: () => void): void => {
+    try {
+      call();
+    } catch (error) {
+      observer.onFault?.({ where: `observer ${where}`, error });
+    }
+  };
+  return {
+    ...(observer.onReceipt === undefined
+      ? {}
+      : {
+          onReceipt: (receipt, context) => {
+            guard("onReceipt", () => observer.onReceipt?.(receipt, context));
+          },
+        }),
+    ...(observer.onStateChange === undefined
+      ? {}
+      : {
+          onStateChange: (change) => {
+            guard("onStateChange", () => observer.onStateChange?.(change));
+          },
+        }),
+    onMetric: (metric) => {
+      guard("onMetric", () => observer.onMetric?.(metric));
+    },
+    onFault: (fault) => observer.onFault?.(fault),
+  };
+}

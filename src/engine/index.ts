@@ -1,0 +1,20 @@
+/**
+ * Rooms at work: receiving, judging, storing and sending events of one server, over ports that the host injects.
+ *
+ * @module
+ */
+export { Canceller, withDeadline } from "./cancel.js";
+export type { Control, Patch } from "./control.js";
+export type { CreateRoomOptions, CreationPlan, InitialState } from "./create.js";
+export { planCreation } from "./create.js";
+export type { Host, HostOptions } from "./host.js";
+export { hostOf } from "./host.js";
+export { defaultLimits, limitsOf } from "./limits.js";
+export type { Limits } from "./limits.js";
+export type { Held } from "./held.js";
+export { CancelledError, MERGE_EVENT, refusalOf, Room } from "./room.js";
+export type { EmitOptions, EventView, JoinedState, LocalEvent, ReceiveOptions, RoomUpdate } from "./room.js";
+export { Rooms } from "./rooms.js";
+export type { Snapshot } from "./snapshot.js";
+export { membershipOf, StateView } from "./state-view.js";
+export type { Member, Membership } from "./state-view.js";

@@ -1,0 +1,219 @@
+/**
+ * What a room keeps in memory: its auth graph, its current state, what it waits for, and a bounded number of
+ * other events and states. All of it can be read again from storage at any revision; nothing here is the
+ * only copy of anything.
+ */
+import { RoomIndex } from "../dag/room-index.js";
+import { ABSENT } from "../dag/state-map.js";
+import { UsageError } from "../errors.js";
+import { readPdu } from "../event/format.js";
+import type { Pdu } from "../event/pdu.js";
+import type {
+  OpenedRoom,
+  PendingEvent,
+  RoomRecord,
+  StateGroup,
+  StoredEvent,
+  Storage,
+  Waiting,
+} from "../ports/storage.js";
+import type { Cancel } from "../ports/cancel.js";
+import type { RoomVersion } from "../versions/room-version.js";
+import { Cache } from "./cache.js";
+import { Facts } from "./facts.js";
+import { isAllowed } from "./held.js";
+import type { Held } from "./held.js";
+import type { Limits } from "./limits.js";
+import { Snapshots } from "./snapshot.js";
+import type { Snapshot } from "./snapshot.js";
+
+type WaitingKind = Waiting["kind"];
+
+export class RoomMemory {
+  readonly roomId: string;
+  readonly version: RoomVersion;
+  readonly limits: Limits;
+  /** Accepted and soft-failed state events, by whose auth events states are resolved. */
+  readonly index: RoomIndex;
+  readonly snapshots: Snapshots = new Snapshots();
+  readonly facts: Facts = new Facts();
+  readonly resolutions: Cache<string, Snapshot>;
+  record: RoomRecord | undefined;
+  /** Forward extremities with the states after them. */
+  extremities: ReadonlyMap<string, Snapshot> = new Map();
+  current: Snapshot = this.snapshots.empty;
+  readonly pending: Map<string, PendingEvent> = new Map();
+  /** Pending events by what they wait for. */
+  readonly pendingOn: Map<string, Set<string>> = new Map();
+  readonly waiting: Readonly<Record<WaitingKind, Map<string, Waiting>>> = { history: new Map(), redaction: new Map() };
+  pendingBytes = 0;
+  readonly #held: Cache<string, Held>;
+  readonly #groups: Cache<number, Snapshot>;
+
+  constructor(roomId: string, version: RoomVersion, limits: Limits) {
+    this.roomId = roomId;
+    this.version = version;
+    this.limits = limits;
+    this.index = new RoomIndex(version.rules);
+    this.#held = new Cache(limits.cachedEvents);
+    this.#groups = new Cache(limits.cachedStates);
+    this.resolutions = new Cache(limits.cachedResolutions);
+  }
+
+  held(eventId: string): Held | undefined {
+    return this.#held.get(eventId);
+  }
+
+  keep(held: Held): void {
+    this.#held.set(held.event.eventId, held);
+    for (const snapshot of [held.before, held.after]) this.keepSnapshot(snapshot);
+    if (held.event.stateKey !== undefined && isAllowed(held)) this.index.add(held.event);
+  }
+
+  keepSnapshot(snapshot: Snapshot | undefined): void {
+    if (snapshot?.group !== undefined) this.#groups.set(snapshot.group, snapshot);
+  }
+
+  setWaiting(row: Waiting): void {
+    const rows = this.waiting[row.kind];
+    if (row.by.length === 0) rows.delete(row.eventId);
+    else rows.set(row.eventId, row);
+  }
+
+  putPending(row: PendingEvent): void {
+    this.dropPending(row.eventId);
+    this.pending.set(row.eventId, row);
+    this.pendingBytes += row.bytes;
+    for (const id of row.waitsFor) {
+      const waiting = this.pendingOn.get(id);
+      if (waiting === undefined) this.pendingOn.set(id, new Set([row.eventId]));
+      else waiting.add(row.eventId);
+    }
+  }
+
+  dropPending(eventId: string): void {
+    const row = this.pending.get(eventId);
+    if (row === undefined) return;
+    this.pending.delete(eventId);
+    this.pendingBytes -= row.bytes;
+    for (const id of row.waitsFor) {
+      const waiting = this.pendingOn.get(id);
+      waiting?.delete(eventId);
+      if (waiting?.size === 0) this.pendingOn.delete(id);
+    }
+  }
+
+  /** Takes over what storage holds, at first or after somebody else wrote. */
+  async open(storage: Storage, opened: OpenedRoom, changed: readonly StoredEvent[], cancel?: Cancel): Promise<void> {
+    for (const row of changed) this.#held.delete(row.eventId);
+    this.record = opened.record;
+    for (const id of [...this.pending.keys()]) this.dropPending(id);
+    for (const row of opened.pending) this.putPending(row);
+    for (const kind of ["history", "redaction"] as const) this.waiting[kind].clear();
+    for (const row of opened.waiting) this.setWaiting(row);
+    const extremities = new Map<string, Snapshot>();
+    const loaded = await this.load(storage, opened.record.forwardExtremities, cancel);
+    for (const held of loaded) if (held.after !== undefined) extremities.set(held.event.eventId, held.after);
+    this.extremities = extremities;
+    this.current = await this.#snapshot(storage, opened.record.stateGroup, cancel);
+  }
+
+  /** Reads events with their states into memory; those that storage does not have are left out. */
+  async load(storage: Storage, eventIds: readonly string[], cancel?: Cancel): Promise<readonly Held[]> {
+    const found: Held[] = [];
+    const wanted: string[] = [];
+    for (const id of eventIds) {
+      const held = this.#held.get(id);
+      if (held === undefined) wanted.push(id);
+      else found.push(held);
+    }
+    if (wanted.length === 0) return found;
+    const rows = await storage.readEvents(this.roomId, wanted, cancel);
+    const groups = new Set<number>();
+    for (const { stateBefore, stateAfter } of rows) {
+      if (stateBefore !== undefined) groups.add(stateBefore);
+      if (stateAfter !== undefined) groups.add(stateAfter);
+    }
+    const snapshots = await this.#loadGroups(storage, [...groups], cancel);
+    for (const row of rows) {
+      const held = this.#heldOf(row, snapshots);
+      this.keep(held);
+      found.push(held);
+    }
+    return found;
+  }
+
+  #heldOf(row: StoredEvent, snapshots: ReadonlyMap<number, Snapshot>): Held {
+    const known = (group: number | undefined): Snapshot | undefined =>
+      group === undefined ? undefined : this.#found(group, snapshots);
+    return {
+      event: this.pduOf(row),
+      hashMismatch: row.hashMismatch,
+      verdict: row.verdict,
+      position: row.position,
+      before: known(row.stateBefore),
+      after: known(row.stateAfter),
+      redactedBy: row.redactedBy,
+    };
+  }
+
+  /** @throws UsageError when storage gives back something that no event is. */
+  pduOf({ json, eventId }: Pick<StoredEvent, "json" | "eventId">): Pdu {
+    const pdu = readPdu(this.version.rules, json, { eventId, counts: "tolerated" });
+    if (pdu.ok) return pdu.value;
+    throw new UsageError(`storage returned ${eventId}, which is no event: ${pdu.error.reason}`);
+  }
+
+  #found(group: number, snapshots: ReadonlyMap<number, Snapshot>): Snapshot {
+    const snapshot = snapshots.get(group);
+    if (snapshot === undefined) throw new UsageError(`storage knows no state group ${group} of ${this.roomId}`);
+    return snapshot;
+  }
+
+  async #snapshot(storage: Storage, group: number, cancel?: Cancel): Promise<Snapshot> {
+    return this.#found(group, await this.#loadGroups(storage, [group], cancel));
+  }
+
+  /** These groups and those that they build on, as far as either was not in memory. */
+  async #loadGroups(
+    storage: Storage,
+    groups: readonly number[],
+    cancel?: Cancel,
+  ): Promise<ReadonlyMap<number, Snapshot>> {
+    const made = new Map<number, Snapshot>();
+    const wanted: number[] = [];
+    for (const group of groups) {
+      const snapshot = this.#groups.get(group);
+      if (snapshot === undefined) wanted.push(group);
+      else made.set(group, snapshot);
+    }
+    if (wanted.length === 0) return made;
+    const rows = [...(await storage.readStateGroups(this.roomId, wanted, cancel))];
+    const needed = new Set<string>();
+    for (const { delta } of rows) {
+      for (const [, , id] of delta) if (id !== undefined && this.index.get(id) === undefined) needed.add(id);
+    }
+    for (const row of await storage.readEvents(this.roomId, [...needed], cancel)) this.index.add(this.pduOf(row));
+    // A group is numbered after those that it builds on.
+    rows.sort((a, b) => a.group - b.group);
+    for (const row of rows) if (!made.has(row.group)) made.set(row.group, this.#rebuild(row, made));
+    for (const snapshot of made.values()) this.keepSnapshot(snapshot);
+    return made;
+  }
+
+  #rebuild(row: StateGroup, made: ReadonlyMap<number, Snapshot>): Snapshot {
+    const known = this.#groups.get(row.group);
+    if (known !== undefined) return known;
+    const base = row.base === undefined ? undefined : this.#found(row.base, made);
+    if (base === undefined) {
+      const ids = row.delta.flatMap(([, , id]) => (id === undefined ? [] : [id]));
+      return this.snapshots.make(this.index.stateOf(ids), undefined, row.place, row.group);
+    }
+    let { state } = base;
+    for (const [type, stateKey, id] of row.delta) {
+      const key = id === undefined ? this.index.keyNumber(type, stateKey) : this.index.keyOf(this.index.numberOf(id));
+      if (key !== ABSENT) state = state.set(key, id === undefined ? ABSENT : this.index.numberOf(id));
+    }
+    return this.snapshots.make(state, base, row.place, row.group);
+  }
+}

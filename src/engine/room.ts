@@ -1,0 +1,819 @@
+/**
+ * A room at work: the asynchronous edge around the pure decision. It gathers what a decision needs, decides in a
+ * workspace, and commits one batch; a commit that lost a race is decided again. Events are decided one call at a
+ * time; fetching from other servers happens outside of that, so that a slow server holds nobody up.
+ */
+import { ok, refuse, UsageError } from "../errors.js";
+import type { Refusal, Result } from "../errors.js";
+import { draftEvent } from "../event/build.js";
+import { readPdu } from "../event/format.js";
+import { guardLocalContent } from "../event/content.js";
+import type { Pdu, RoomEvent } from "../event/pdu.js";
+import { redact } from "../event/redact.js";
+import { attachSignature, eventSignedBytes, hashEvent } from "../event/sign.js";
+import { selectAuthEvents } from "../auth/select.js";
+import { domainOf } from "../ids/grammar.js";
+import { compareCodePoints } from "../json/compare.js";
+import { encodeUnpadded } from "../crypto/base64.js";
+import type { JsonObject } from "../json/value.js";
+import type { Cancel } from "../ports/cancel.js";
+import type { StateChange } from "../ports/observer.js";
+import type { StoredEvent } from "../ports/storage.js";
+import type { Receipt, Verdict } from "../ports/verdict.js";
+import type { RoomVersion } from "../versions/room-version.js";
+import { admit } from "./admit.js";
+import type { Admission } from "./admit.js";
+import { withDeadline } from "./cancel.js";
+import { causeOf, differencesOf } from "./cause.js";
+import type { Step } from "./cause.js";
+import { ControlKeeper } from "./control.js";
+import type { Control, Patch } from "./control.js";
+import type { Candidate, Mode } from "./decide.js";
+import { fetchMissing } from "./fetch.js";
+import { verdictOf } from "./held.js";
+import type { Held } from "./held.js";
+import type { Host } from "./host.js";
+import { RoomMemory } from "./memory.js";
+import { Settling } from "./settle.js";
+import type { Snapshot } from "./snapshot.js";
+import { StateView } from "./state-view.js";
+import type { Member, Membership } from "./state-view.js";
+import { isLack, isUnresolvable, Workspace } from "./workspace.js";
+import type { Additions, Lack, Unresolvable } from "./workspace.js";
+
+/** What a local user wants to send; everything else follows from the room. */
+export interface LocalEvent {
+  readonly type: string;
+  readonly stateKey?: string;
+  readonly sender: string;
+  readonly content: JsonObject;
+  /** The event that an `m.room.redaction` redacts. */
+  readonly redacts?: string;
+}
+
+export interface ReceiveOptions {
+  /** The server that sent the events, as the transport authenticated it. */
+  readonly origin: string;
+  /** `live` (the default) for news; `history` for backfill. */
+  readonly mode?: "live" | "history";
+  /** Servers to ask for what is missing, beside the origin. */
+  readonly via?: readonly string[];
+  readonly cancel?: Cancel | undefined;
+}
+
+export interface EmitOptions {
+  readonly cancel?: Cancel | undefined;
+  /** Servers that get the events although they have nobody in the room. */
+  readonly alsoTo?: readonly string[];
+  /** A server that has the events already. */
+  readonly notTo?: string;
+  readonly additions?: Partial<Additions>;
+}
+
+/** A change of a room, as a subscriber is told of it. */
+export interface RoomUpdate {
+  readonly control: Control;
+  /** What changed in the control record since the last update. */
+  readonly patches: readonly Patch[];
+  /** What changed in the current state, one entry for each event that changed it, oldest first. */
+  readonly changes: readonly StateChange[];
+  /** Ids of events that became part of the timeline. */
+  readonly events: readonly string[];
+}
+
+/** An event as a reader gets it. */
+export interface EventView {
+  readonly eventId: string;
+  readonly position: number | undefined;
+  readonly verdict: Verdict;
+  /** As it was sent, or its redacted copy where its content hash did not match. */
+  readonly original: JsonObject;
+  /** What is to be shown: redacted, if a redaction is in force. */
+  readonly shown: JsonObject;
+  readonly redactedBy: string | undefined;
+}
+
+/** What a join brings: the state before it, and what that state rests on. */
+export interface JoinedState {
+  readonly event: JsonObject;
+  readonly state: readonly unknown[];
+  readonly authChain: readonly unknown[];
+  readonly origin: string;
+}
+
+interface Settled {
+  readonly settling: Settling;
+  readonly ws: Workspace;
+}
+
+export class Room {
+  readonly roomId: string;
+  readonly version: RoomVersion;
+  readonly #host: Host;
+  readonly #onOutbox: (destinations: readonly string[]) => void;
+  #memory: RoomMemory;
+  #control: ControlKeeper;
+  #opened = false;
+  #queue: Promise<unknown> = Promise.resolve();
+  #freed: string[] = [];
+  readonly #listeners = new Set<(update: RoomUpdate) => void>();
+
+  constructor(host: Host, roomId: string, version: RoomVersion, onOutbox: (destinations: readonly string[]) => void) {
+    this.#host = host;
+    this.roomId = roomId;
+    this.version = version;
+    this.#onOutbox = onOutbox;
+    this.#memory = new RoomMemory(roomId, version, host.limits);
+    this.#control = this.#newControl();
+  }
+
+  #newControl(): ControlKeeper {
+    const empty = StateView.empty(this.#memory.index);
+    return new ControlKeeper(this.#host.server, this.roomId, this.version.id, empty);
+  }
+
+  // ---- reading ------------------------------------------------------------------------------------------
+
+  /** The room as it is now. Immutable. */
+  get control(): Control {
+    return this.#control.control;
+  }
+
+  /** The current state; hold it as long as you like. */
+  get current(): StateView {
+    return this.control.state;
+  }
+
+  /** The current state event at a key. */
+  state(type: string, stateKey: string = ""): RoomEvent | undefined {
+    return this.current.get(type, stateKey);
+  }
+
+  members(...memberships: readonly Membership[]): readonly Member[] {
+    return this.current.members(...memberships);
+  }
+
+  /** Servers with a joined user. */
+  get servers(): readonly string[] {
+    return [...this.#control.residents.servers.keys()].sort(compareCodePoints);
+  }
+
+  /** Whether a user of this server is joined. */
+  get isResident(): boolean {
+    return this.#control.residents.local.size > 0;
+  }
+
+  isServerJoined(server: string): boolean {
+    return this.#control.residents.has(server);
+  }
+
+  /** Joined users of this server. */
+  get localUsers(): ReadonlySet<string> {
+    return this.#control.residents.local;
+  }
+
+  async event(eventId: string, cancel?: Cancel): Promise<EventView | undefined> {
+    const [held] = await this.#memory.load(this.#host.storage, [eventId], cancel);
+    return held === undefined ? undefined : this.#viewOf(held);
+  }
+
+  #viewOf(held: Held): EventView {
+    const { event, position, verdict, hashMismatch, redactedBy } = held;
+    return {
+      eventId: event.eventId,
+      position,
+      verdict: verdictOf(event.eventId, verdict, hashMismatch),
+      original: event.json,
+      shown: redactedBy === undefined ? event.json : redact(this.version.rules, event.json),
+      redactedBy,
+    };
+  }
+
+  /** What was decided about an event; `undefined` for one that is not here. */
+  async verdict(eventId: string, cancel?: Cancel): Promise<Verdict | undefined> {
+    const row = this.#memory.pending.get(eventId);
+    if (row !== undefined) return { verdict: "pending", eventId, waitsFor: row.waitsFor };
+    return (await this.event(eventId, cancel))?.verdict;
+  }
+
+  /** The state before and after an event; `undefined` where its ancestors are not known. */
+  async stateAt(
+    eventId: string,
+    cancel?: Cancel,
+  ): Promise<{ readonly before: StateView; readonly after: StateView } | undefined> {
+    const [held] = await this.#memory.load(this.#host.storage, [eventId], cancel);
+    if (held?.before === undefined || held.after === undefined) return undefined;
+    const { index } = this.#memory;
+    return { before: new StateView(index, held.before), after: new StateView(index, held.after) };
+  }
+
+  /** Accepted events by stream position. `next` continues where this answer ends. */
+  async timeline(
+    range: { readonly from?: number; readonly limit?: number; readonly direction?: "forwards" | "backwards" } = {},
+    cancel?: Cancel,
+  ): Promise<{ readonly events: readonly EventView[]; readonly next: number | undefined }> {
+    const { direction = "forwards", limit = 100 } = range;
+    const first = this.#memory.record?.firstPosition ?? 0;
+    const from = range.from ?? (direction === "forwards" ? first : this.control.position);
+    const rows = await this.#host.storage.readTimeline(this.roomId, { from, direction, limit }, cancel);
+    const last = rows.at(-1)?.position;
+    const next = last === undefined || rows.length < limit ? undefined : last + (direction === "forwards" ? 1 : -1);
+    return { events: rows.map((row) => this.#viewOfRow(row)), next };
+  }
+
+  #viewOfRow(row: StoredEvent): EventView {
+    const { eventId, json, position, verdict, hashMismatch, redactedBy } = row;
+    return {
+      eventId,
+      position,
+      verdict: verdictOf(eventId, verdict, hashMismatch),
+      original: json,
+      shown: redactedBy === undefined ? json : redact(this.version.rules, json),
+      redactedBy,
+    };
+  }
+
+  /** Undecided events and what they wait for. */
+  get pending(): readonly { readonly eventId: string; readonly waitsFor: readonly string[] }[] {
+    return [...this.#memory.pending.values()].map(({ eventId, waitsFor }) => ({ eventId, waitsFor }));
+  }
+
+  /** Previous events that stored events cite and whose states are unknown: where backfill starts. */
+  get gaps(): readonly { readonly missing: string; readonly citedBy: readonly string[] }[] {
+    return [...this.#memory.waiting.history.values()].map(({ eventId, by }) => ({ missing: eventId, citedBy: by }));
+  }
+
+  /** Tells `listener` of every change from now on. Returns what ends it. */
+  subscribe(listener: (update: RoomUpdate) => void): () => void {
+    this.#listeners.add(listener);
+    return () => {
+      this.#listeners.delete(listener);
+    };
+  }
+
+  /** What the federation operations read: events with their states, in bulk. */
+  load(eventIds: readonly string[], cancel?: Cancel): Promise<readonly Held[]> {
+    return this.#memory.load(this.#host.storage, eventIds, cancel);
+  }
+
+  // ---- changing -----------------------------------------------------------------------------------------
+
+  /** Reads the room from storage. `false` when there is none. Called by what owns the room. */
+  async open(cancel?: Cancel): Promise<boolean> {
+    if (this.#opened) return true;
+    return this.#locked(() => this.#open(cancel));
+  }
+
+  async #open(cancel: Cancel | undefined): Promise<boolean> {
+    if (this.#opened) return true;
+    const opened = await this.#host.storage.openRoom(this.roomId, cancel);
+    if (opened === undefined) return false;
+    this.#memory = new RoomMemory(this.roomId, this.version, this.#host.limits);
+    await this.#memory.open(this.#host.storage, opened, [], cancel);
+    this.#opened = true;
+    this.#freed = await this.#unfinished(cancel);
+    this.#advanceControl([], []);
+    return true;
+  }
+
+  /** Work that a commit left for the next: what arrived, and is still waited for. */
+  async #unfinished(cancel: Cancel | undefined): Promise<string[]> {
+    const { pendingOn, waiting } = this.#memory;
+    const ids = [...new Set([...pendingOn.keys(), ...waiting.history.keys()])];
+    const found = await this.#memory.load(this.#host.storage, ids, cancel);
+    return found.map(({ event }) => event.eventId);
+  }
+
+  /** Forgets what was read and decided; the next call reads storage again. Nothing that was committed is lost. */
+  #forget(): void {
+    this.#opened = false;
+  }
+
+  /** Runs one thing after the other. */
+  #locked<T>(work: () => Promise<T>): Promise<T> {
+    const next = this.#queue.then(work, work);
+    this.#queue = next.catch(() => undefined);
+    return next;
+  }
+
+  /**
+   * Takes in events of other servers: the seven checks on receipt, one receipt for each event, in their order.
+   * What is missing is asked for; what stays undecided is kept within bounds and decided when it can be.
+   */
+  async receive(events: readonly unknown[], options: ReceiveOptions): Promise<readonly Receipt[]> {
+    await this.#reopen(options.cancel);
+    const mode: Mode = options.mode ?? "live";
+    const admissions = await admit(this.#context(), events, { origin: options.origin, mode, cancel: options.cancel });
+    const work = new Map<string, Candidate>();
+    for (const admission of admissions) {
+      if (admission.kind !== "candidate") continue;
+      const { candidate } = admission;
+      const known = work.get(candidate.event.eventId);
+      if (known === undefined || known.hashMismatch) work.set(candidate.event.eventId, candidate);
+    }
+    if (work.size > 0) await this.#fetch(work, options);
+    const settled = work.size === 0 ? undefined : await this.#settle([...work.values()], options.cancel);
+    const receipts = admissions.map((admission) => receiptOf(admission, settled?.settling));
+    for (const receipt of receipts) {
+      this.#host.observer.onReceipt?.(receipt, { roomId: this.roomId, origin: options.origin });
+    }
+    return receipts;
+  }
+
+  async #reopen(cancel: Cancel | undefined): Promise<void> {
+    if (!this.#opened && !(await this.open(cancel))) {
+      throw new UsageError(`${this.roomId} is not stored here: create or join it first`);
+    }
+  }
+
+  #context(): { memory: RoomMemory; storage: Host["storage"]; keys: Host["keys"]; policy: Host["policy"] } {
+    const { storage, keys, policy } = this.#host;
+    return { memory: this.#memory, storage, keys, policy };
+  }
+
+  async #fetch(work: Map<string, Candidate>, options: ReceiveOptions): Promise<void> {
+    const { transport, observer, clock, limits, server } = this.#host;
+    const servers = [options.origin, ...(options.via ?? []), ...this.servers];
+    const others = [...new Set(servers)].filter((name) => name !== server);
+    if (others.length === 0) return;
+    await withDeadline(clock, limits.fetchTime, options.cancel, (cancel) =>
+      fetchMissing({ ...this.#context(), transport, observer, servers: others, cancel }, work),
+    );
+  }
+
+  /** Decides and commits, again and again until nobody else wrote in between; then whatever that set free. */
+  async #settle(candidates: readonly Candidate[], cancel: Cancel | undefined): Promise<Settled> {
+    const settled = await this.#locked(() => this.#settleOnce(candidates, cancel));
+    while (this.#freed.length > 0) await this.#locked(() => this.#settleOnce([], cancel));
+    await this.#mergeIfNeeded(cancel);
+    return settled;
+  }
+
+  async #settleOnce(candidates: readonly Candidate[], cancel: Cancel | undefined): Promise<Settled> {
+    for (let attempt = 0; attempt < this.#host.limits.commitAttempts; attempt++) {
+      await this.#open(cancel);
+      const ws = new Workspace(this.#memory);
+      await this.#supplyAll(ws, candidates, cancel);
+      const settling = new Settling(ws, candidates, this.#host.clock.now(), this.#freed);
+      const steps = await this.#run(ws, settling, cancel);
+      if (!ws.changed || (await this.#commit(ws, steps, cancel))) {
+        this.#freed = [...settling.leftover];
+        if (settling.evicted > 0) this.#metric("room.pending.evicted", settling.evicted);
+        return { settling, ws };
+      }
+    }
+    throw new UsageError(
+      `${this.roomId}: other writers won ${this.#host.limits.commitAttempts} times: route the room to one`,
+    );
+  }
+
+  /** One read for all that the candidates cite. */
+  async #supplyAll(ws: Workspace, candidates: readonly Candidate[], cancel: Cancel | undefined): Promise<void> {
+    const ids = new Set<string>();
+    for (const { event, mode } of candidates) {
+      ids.add(event.eventId);
+      if (mode !== "import") for (const id of event.prevEvents) ids.add(id);
+      for (const id of event.authEvents) if (this.#memory.index.get(id) === undefined) ids.add(id);
+    }
+    if (ids.size > 0) await this.#supply(ws, { lack: true, events: [...ids], facts: [] }, cancel);
+  }
+
+  async #supply(ws: Workspace, lack: Lack, cancel: Cancel | undefined): Promise<void> {
+    if (lack.facts.length === 0 && lack.events.every((id) => ws.absent.has(id))) {
+      throw new UsageError(`storage has lost ${lack.events.join(", ")} of ${this.roomId}`);
+    }
+    if (lack.events.length > 0) {
+      ws.supply(lack.events, await this.#memory.load(this.#host.storage, lack.events, cancel));
+    }
+    if (lack.facts.length > 0) await this.#memory.facts.settle(lack.facts, this.#host.keys, cancel);
+  }
+
+  /** Runs a settling to its end; the steps of the current state are noted only when somebody looks at them. */
+  async #run(ws: Workspace, settling: Settling, cancel: Cancel | undefined): Promise<readonly Step[]> {
+    const watched = this.#listeners.size > 0 || this.#host.observer.onStateChange !== undefined;
+    settling.watch(watched);
+    for (let lack = settling.run(); lack !== undefined; lack = settling.run()) await this.#supply(ws, lack, cancel);
+    return settling.steps;
+  }
+
+  async #need<T extends object>(
+    ws: Workspace,
+    ask: () => T | Lack | Unresolvable,
+    cancel: Cancel | undefined,
+  ): Promise<T> {
+    for (;;) {
+      const answer = ask();
+      if (isUnresolvable(answer)) throw new UsageError(`${this.roomId}: ${answer.unresolvable.reason}`);
+      if (!isLack(answer)) return answer;
+      await this.#supply(ws, answer, cancel);
+    }
+  }
+
+  async #commit(
+    ws: Workspace,
+    steps: readonly Step[],
+    cancel: Cancel | undefined,
+    options: EmitOptions & { readonly own?: readonly Pdu[] } = {},
+  ): Promise<boolean> {
+    const current: Snapshot = await this.#need(ws, () => ws.current(), cancel);
+    const outbox = this.#outbox(ws, current, options);
+    const additions = { ...options.additions, outbox: [...(options.additions?.outbox ?? []), ...outbox] };
+    const { batch, numbered } = ws.batch(current, additions);
+    if (cancel?.aborted === true) {
+      this.#forget();
+      throw new CancelledError();
+    }
+    let result;
+    try {
+      // From here on the caller may no longer be told that nothing happened.
+      result = await this.#host.storage.commit(batch);
+    } catch (error) {
+      this.#forget();
+      throw error;
+    }
+    if (!result.committed) {
+      this.#metric("room.commit.conflict", 1);
+      await this.#catchUp(batch.expected, cancel);
+      return false;
+    }
+    const events = [...ws.decided.values()].flatMap((held) =>
+      held.position !== undefined && held.verdict.standing === "accepted" && !this.#wasKnown(held)
+        ? [held.event.eventId]
+        : [],
+    );
+    ws.apply(batch, numbered, current);
+    this.#metric("room.commit.events", batch.events.length);
+    this.#metric("room.extremities", ws.extremities.size);
+    this.#metric("room.pending", this.#memory.pending.size);
+    this.#advanceControl(steps, events);
+    const destinations = [...new Set(additions.outbox.map(({ destination }) => destination))];
+    if (destinations.length > 0) this.#onOutbox(destinations);
+    return true;
+  }
+
+  #wasKnown(held: Held): boolean {
+    return this.#memory.held(held.event.eventId)?.position !== undefined;
+  }
+
+  /** Own events go to every server that has somebody in the room before or after them. */
+  #outbox(
+    ws: Workspace,
+    current: Snapshot,
+    { own = [], alsoTo = [], notTo }: EmitOptions & { readonly own?: readonly Pdu[] },
+  ): readonly { readonly destination: string; readonly roomId: string; readonly eventId: string }[] {
+    if (own.length === 0) return [];
+    const destinations = new Set([...this.#control.residents.servers.keys(), ...alsoTo]);
+    new StateView(ws.index, this.#memory.current).differences(
+      new StateView(ws.index, current),
+      (type, stateKey, _, now) => {
+        const server =
+          type === "m.room.member" && now?.content["membership"] === "join" ? domainOf(stateKey) : undefined;
+        if (server !== undefined) destinations.add(server);
+      },
+    );
+    destinations.delete(this.#host.server);
+    if (notTo !== undefined) destinations.delete(notTo);
+    const rows = [];
+    for (const destination of [...destinations].sort(compareCodePoints)) {
+      for (const { eventId } of own) rows.push({ destination, roomId: this.roomId, eventId });
+    }
+    return rows;
+  }
+
+  /** Somebody else wrote: take over what they wrote, and no more. */
+  async #catchUp(revision: number | undefined, cancel: Cancel | undefined): Promise<void> {
+    const changes = await this.#host.storage.changesSince(this.roomId, revision ?? 0, cancel);
+    if (changes === undefined) return;
+    await this.#memory.open(this.#host.storage, changes, changes.events, cancel);
+    this.#opened = true;
+    this.#advanceControl([], []);
+  }
+
+  #advanceControl(steps: readonly Step[], events: readonly string[]): void {
+    const { record, current, index } = this.#memory;
+    if (record === undefined) return;
+    const known = this.#control.control.state;
+    const state = this.#view?.snapshot === current ? known : new StateView(index, current);
+    if (this.#view?.index !== index) this.#control = this.#newControl();
+    this.#view = { snapshot: current, index };
+    const patches = this.#control.advance(record, state, this.#listeners.size > 0);
+    const changes = steps.flatMap((step) => this.#changeOf(step));
+    for (const change of changes) this.#host.observer.onStateChange?.(change);
+    if (this.#listeners.size === 0) return;
+    const update: RoomUpdate = Object.freeze({ control: this.control, patches, changes, events });
+    for (const listener of this.#listeners) {
+      try {
+        listener(update);
+      } catch (error) {
+        this.#host.observer.onFault?.({ where: `subscriber of ${this.roomId}`, error });
+      }
+    }
+  }
+  #view: { readonly snapshot: Snapshot; readonly index: RoomMemory["index"] } | undefined;
+
+  #changeOf(step: Step): readonly StateChange[] {
+    const differences = differencesOf(this.#memory, step.before, step.after);
+    if (differences.length === 0) return [];
+    return [{ roomId: this.roomId, differences, cause: causeOf(this.#memory, step, differences) }];
+  }
+
+  #metric(
+    name: "room.commit.events" | "room.commit.conflict" | "room.extremities" | "room.pending" | "room.pending.evicted",
+    value: number,
+  ): void {
+    this.#host.observer.onMetric?.({ name, value, roomId: this.roomId });
+  }
+
+  // ---- sending ------------------------------------------------------------------------------------------
+
+  /**
+   * Builds, signs, judges and commits events of local users in one step, and queues them for the other servers.
+   * All are accepted, or none is stored and the first refusal comes back.
+   */
+  async emit(drafts: readonly LocalEvent[], options: EmitOptions = {}): Promise<Result<readonly Pdu[]>> {
+    for (const draft of drafts) this.#checkLocal(draft);
+    const result = await this.#locked(() => this.#emit([], drafts, options));
+    while (this.#freed.length > 0) await this.#locked(() => this.#settleOnce([], options.cancel));
+    return result;
+  }
+
+  /** As {@link Room.emit}, for a room that does not exist yet: its create event, signed, comes first. */
+  begin(create: Pdu, drafts: readonly LocalEvent[], options: EmitOptions = {}): Promise<Result<readonly Pdu[]>> {
+    for (const draft of drafts) this.#checkLocal(draft);
+    return this.#locked(() => this.#emit([create], drafts, options));
+  }
+
+  #checkLocal(draft: LocalEvent): void {
+    if (domainOf(draft.sender) !== this.#host.server) {
+      throw new UsageError(`${draft.sender} is not of ${this.#host.server}: a server sends for its own users only`);
+    }
+  }
+
+  async #emit(
+    prepared: readonly Pdu[],
+    drafts: readonly LocalEvent[],
+    options: EmitOptions,
+  ): Promise<Result<readonly Pdu[]>> {
+    for (let attempt = 0; attempt < this.#host.limits.commitAttempts; attempt++) {
+      await this.#open(options.cancel);
+      const ws = new Workspace(this.#memory);
+      const own: Pdu[] = [];
+      const steps: Step[] = [];
+      for (const draft of [...prepared, ...drafts]) {
+        const made = isPdu(draft) ? ok(draft) : await this.#make(ws, draft, options.cancel);
+        if (!made.ok) return made;
+        const refused = await this.#tryOwn(ws, made.value, steps, options.cancel);
+        if (refused !== undefined) return { ok: false, error: refused };
+        own.push(made.value);
+      }
+      if (await this.#commit(ws, steps, options.cancel, { ...options, own })) {
+        this.#opened = true;
+        return { ok: true, value: own };
+      }
+    }
+    return refuse("undecided", `other writers won every race for ${this.roomId}`);
+  }
+
+  /** An own event has to pass what every other server will ask of it, and what the host asks. */
+  async #tryOwn(ws: Workspace, event: Pdu, steps: Step[], cancel: Cancel | undefined): Promise<Refusal | undefined> {
+    const { server, policy, clock } = this.#host;
+    const refused = await policy.checkEvent?.({ event, roomVersion: this.version.id, origin: server }, cancel);
+    if (refused !== undefined) {
+      return { code: "policy_refused", reason: `${refused.code}: ${refused.reason}`, events: [event.eventId] };
+    }
+    const candidate: Candidate = { event, hashMismatch: false, origin: server, mode: "live", policy: undefined };
+    ws.absent.add(event.eventId);
+    const settling = new Settling(ws, [candidate], clock.now());
+    steps.push(...(await this.#run(ws, settling, cancel)));
+    const verdict = settling.verdicts.get(event.eventId);
+    return verdict === undefined ? undefined : refusalOf(verdict);
+  }
+
+  /** The event that a draft becomes at the end of the room as it is. Not judged yet. */
+  async #make(ws: Workspace, draft: LocalEvent, cancel: Cancel | undefined): Promise<Result<Pdu>> {
+    const deprecated = guardLocalContent(this.version.rules.content, draft.type);
+    if (deprecated !== undefined) return { ok: false, error: deprecated };
+    const unsigned = await this.#draft(ws, draft, cancel);
+    return unsigned.ok ? this.sign(unsigned.value, cancel) : unsigned;
+  }
+
+  /** Adds this server's content hash and signature to an event that it made or was asked to finish. */
+  async sign(event: JsonObject, cancel?: Cancel): Promise<Result<Pdu>> {
+    return readPdu(this.version.rules, await this.cosign(hashEvent(event), cancel));
+  }
+
+  /** Adds this server's signature to an event that somebody else hashed. */
+  async cosign(event: JsonObject, cancel?: Cancel): Promise<JsonObject> {
+    const { keyId, signature } = await this.#host.keys.sign(eventSignedBytes(this.version.rules, event), cancel);
+    return attachSignature(event, { server: this.#host.server, keyId, signature });
+  }
+
+  async #draft(ws: Workspace, draft: LocalEvent, cancel: Cancel | undefined): Promise<Result<JsonObject>> {
+    const { rules } = this.version;
+    const parents = await this.#parents(ws, cancel);
+    const before = await this.#need(ws, () => ws.resolve(parents.flatMap(({ after }) => after ?? [])), cancel);
+    const lookup = ws.index.lookup(before.state);
+    const ids = selectAuthEvents(rules, draft).flatMap(([type, key]) => lookup(type, key)?.eventId ?? []);
+    const authority = await this.#need(ws, () => heldAll(ws, [...new Set(ids)]), cancel);
+    const impliedRoom = rules.format.roomIds === "create-hash" && draft.type === "m.room.create";
+    return draftEvent(
+      rules,
+      {
+        ...draft,
+        originServerTs: this.#host.clock.now(),
+        ...(impliedRoom ? {} : { roomId: this.roomId }),
+        ...(rules.format.eventIds === "in-pdu" ? { eventId: this.#newEventId() } : {}),
+      },
+      { prevEvents: parents.map(({ event }) => event), authEvents: authority.map(({ event }) => event) },
+    );
+  }
+
+  /** At most 20 forward extremities, the deepest first (server-server-api, "PDUs"; digest DG1). */
+  async #parents(ws: Workspace, cancel: Cancel | undefined): Promise<readonly Held[]> {
+    const all = await this.#need(ws, () => heldAll(ws, [...ws.extremities.keys()]), cancel);
+    return [...all]
+      .sort((a, b) => b.event.depth - a.event.depth || compareCodePoints(a.event.eventId, b.event.eventId))
+      .slice(0, 20);
+  }
+
+  #newEventId(): string {
+    return `$${encodeUnpadded(this.#host.random.bytes(18), "url-safe")}:${this.#host.server}`;
+  }
+
+  /** What a user of another server has to sign to become a member (make_join, make_knock, make_leave). */
+  async template(draft: LocalEvent, cancel?: Cancel): Promise<Result<JsonObject>> {
+    return this.#locked(async () => {
+      await this.#open(cancel);
+      return this.#draft(new Workspace(this.#memory), draft, cancel);
+    });
+  }
+
+  /** Takes in an event that another server hands over to be distributed (send_join, send_knock, send_leave). */
+  async adopt(event: JsonObject, options: EmitOptions & { readonly origin: string }): Promise<Result<Pdu>> {
+    const admitted = await admit(this.#context(), [event], {
+      origin: options.origin,
+      mode: "live",
+      cancel: options.cancel,
+    });
+    const [admission] = admitted;
+    if (admission?.kind !== "candidate") {
+      if (admission?.kind === "known" && admission.verdict.verdict === "accepted") {
+        const [held] = await this.load([admission.eventId], options.cancel);
+        if (held !== undefined) return { ok: true, value: held.event };
+      }
+      const refusal = admission === undefined ? undefined : refusalOf(admission.verdict);
+      return { ok: false, error: refusal ?? refuse("undecided", "the event cannot be taken in").error };
+    }
+    const { candidate } = admission;
+    const work = new Map([[candidate.event.eventId, candidate]]);
+    await this.#fetch(work, options);
+    return this.#locked(() => this.#adopt([...work.values()], candidate, options));
+  }
+
+  async #adopt(
+    work: readonly Candidate[],
+    { event }: Candidate,
+    options: EmitOptions & { readonly origin: string },
+  ): Promise<Result<Pdu>> {
+    for (let attempt = 0; attempt < this.#host.limits.commitAttempts; attempt++) {
+      await this.#open(options.cancel);
+      const ws = new Workspace(this.#memory);
+      await this.#supplyAll(ws, work, options.cancel);
+      const settling = new Settling(ws, work, this.#host.clock.now());
+      const steps = await this.#run(ws, settling, options.cancel);
+      const verdict = settling.verdicts.get(event.eventId);
+      const refusal = verdict === undefined ? undefined : refusalOf(verdict);
+      // A membership that is not wanted now is refused to its face, and not kept.
+      if (refusal !== undefined) return { ok: false, error: refusal };
+      if (
+        !ws.changed ||
+        (await this.#commit(ws, steps, options.cancel, { notTo: options.origin, ...options, own: [event] }))
+      ) {
+        return { ok: true, value: event };
+      }
+    }
+    return refuse("undecided", `other writers won every race for ${this.roomId}`);
+  }
+
+  /**
+   * Begins the room, or begins it anew, with a state that another server gave: the answer to a join. What does
+   * not hold by its own auth events is left out of the state; the join itself has to hold in what is left.
+   */
+  async importJoin(joined: JoinedState, options: EmitOptions = {}): Promise<Result<Pdu>> {
+    const { origin } = joined;
+    const { cancel } = options;
+    if (!this.#opened) await this.open(cancel);
+    const imported = await admit(this.#context(), [...joined.authChain, ...joined.state], {
+      origin,
+      mode: "import",
+      cancel,
+    });
+    const [join] = await admit(this.#context(), [joined.event], { origin, mode: "live", cancel });
+    if (join?.kind === "known")
+      return { ok: true, value: (await this.load([join.eventId], cancel))[0]?.event ?? neverPdu() };
+    if (join?.kind !== "candidate") {
+      return {
+        ok: false,
+        error: (join && refusalOf(join.verdict)) ?? refuse("bad_format", "the join is no event").error,
+      };
+    }
+    const ids = imported.slice(joined.authChain.length).flatMap((one) => idOf(one) ?? []);
+    const candidates: Candidate[] = imported.flatMap((one) => (one.kind === "candidate" ? [one.candidate] : []));
+    const candidate: Candidate = { ...join.candidate, givenState: ids };
+    return this.#locked(() => this.#importJoin(candidates, candidate, options));
+  }
+
+  async #importJoin(state: readonly Candidate[], join: Candidate, options: EmitOptions): Promise<Result<Pdu>> {
+    const { cancel } = options;
+    for (let attempt = 0; attempt < this.#host.limits.commitAttempts; attempt++) {
+      await this.#open(cancel);
+      const ws = new Workspace(this.#memory);
+      // Who was in the room no more has only an old end of it, which the others have passed.
+      if (!this.isResident) ws.setExtremities(new Map());
+      const work = [...state, join];
+      await this.#supplyAll(ws, work, cancel);
+      const settling = new Settling(ws, work, this.#host.clock.now());
+      settling.complete();
+      const steps = await this.#run(ws, settling, cancel);
+      const verdict = settling.verdicts.get(join.event.eventId);
+      const refusal = verdict === undefined ? undefined : refusalOf(verdict);
+      if (refusal !== undefined) return { ok: false, error: refusal };
+      if (await this.#commit(ws, steps, cancel, options)) {
+        this.#opened = true;
+        return { ok: true, value: join.event };
+      }
+    }
+    return refuse("undecided", `other writers won every race for ${this.roomId}`);
+  }
+
+  /**
+   * Many ends make every state dear. Above the limit a local user ties them together with an event that says
+   * nothing, if one may; if none may, they stay until somebody else does.
+   */
+  async #mergeIfNeeded(cancel: Cancel | undefined): Promise<void> {
+    const { limits } = this.#host;
+    while (this.control.forwardExtremities.length > limits.mergeAbove) {
+      const before = this.control.forwardExtremities.length;
+      if (!(await this.#merge(cancel)) || this.control.forwardExtremities.length >= before) return;
+    }
+  }
+
+  async #merge(cancel: Cancel | undefined): Promise<boolean> {
+    for (const sender of [...this.localUsers].sort(compareCodePoints).slice(0, 10)) {
+      const made = await this.emit([{ type: MERGE_EVENT, sender, content: {} }], { cancel });
+      if (made.ok) return true;
+    }
+    return false;
+  }
+}
+
+/** The type under which Synapse sends events that only tie ends together; clients leave it alone. */
+export const MERGE_EVENT = "org.matrix.dummy_event";
+
+/** A call was cancelled before it changed anything. */
+export class CancelledError extends Error {
+  override readonly name = "CancelledError";
+  constructor() {
+    super("cancelled before anything was changed");
+  }
+}
+
+function receiptOf(admission: Admission, settling: Settling | undefined): Receipt {
+  if (admission.kind === "known") return { verdict: admission.verdict, duplicate: true };
+  if (admission.kind === "refused") return { verdict: admission.verdict, duplicate: false };
+  const { eventId } = admission.candidate.event;
+  const verdict = settling?.verdicts.get(eventId) ?? { verdict: "pending", eventId, waitsFor: [] };
+  return { verdict, duplicate: settling?.duplicates.has(eventId) ?? false };
+}
+
+function isPdu(event: Pdu | LocalEvent): event is Pdu {
+  return "eventId" in event;
+}
+
+/** Why an event is not part of the room for those who ask now; `undefined` when it is. */
+export function refusalOf(verdict: Verdict): Refusal | undefined {
+  if (verdict.verdict === "accepted") return undefined;
+  if (verdict.verdict !== "pending") return verdict.refusal;
+  const events = [verdict.eventId, ...verdict.waitsFor];
+  return { code: "undecided", reason: "what it rests on is not here", events };
+}
+
+function idOf(admission: Admission): string | undefined {
+  if (admission.kind === "candidate") return admission.candidate.event.eventId;
+  return admission.kind === "known" ? admission.eventId : undefined;
+}
+
+function neverPdu(): never {
+  throw new UsageError("storage lost an event that it had");
+}
+
+function heldAll(ws: Workspace, ids: readonly string[]): readonly Held[] | Lack {
+  const found: Held[] = [];
+  const unread: string[] = [];
+  for (const id of ids) {
+    const held = ws.held(id);
+    if (held === undefined) unread.push(id);
+    else found.push(held);
+  }
+  return unread.length > 0 ? { lack: true, events: unread, facts: [] } : found;
+}

@@ -1,0 +1,359 @@
+/**
+ * Works off a list of events in a workspace: decides each in causal order, and then whatever its decision
+ * sets free: events that waited for it, history that can be judged by state now, redactions that find
+ * their target.
+ */
+import { checkRedactionEffect } from "../auth/redaction.js";
+import { encodeCanonical } from "../json/canonical.js";
+import { utf8Length } from "../json/utf8.js";
+import type { PendingEvent } from "../ports/storage.js";
+import type { Verdict } from "../ports/verdict.js";
+import { decide, extremitiesAfter, isSettled, isWaits, mayRedecide } from "./decide.js";
+import type { Candidate, Decision } from "./decide.js";
+import { isAllowed, verdictOf } from "./held.js";
+import type { Held } from "./held.js";
+import type { Step } from "./cause.js";
+import type { Snapshot } from "./snapshot.js";
+import { isLack, isUnresolvable, lacking } from "./workspace.js";
+import type { Lack, Workspace } from "./workspace.js";
+
+type Work =
+  | { readonly kind: "candidate"; readonly candidate: Candidate }
+  /** A stored event whose ancestors are known now. */
+  | { readonly kind: "history"; readonly eventId: string }
+  /** An undecided event of which something arrived. */
+  | { readonly kind: "pending"; readonly row: PendingEvent }
+  | { readonly kind: "redaction"; readonly redaction: string; readonly target: string };
+
+export class Settling {
+  readonly #ws: Workspace;
+  readonly #now: number;
+  readonly #queue: Work[];
+  #at = 0;
+  #freed = 0;
+  readonly #verdicts = new Map<string, Verdict>();
+  readonly #duplicates = new Set<string>();
+  readonly #live: string[] = [];
+  readonly #late = new Set<string>();
+  readonly #leftover: string[] = [];
+  #evicted = 0;
+  #watched = false;
+  #completing = false;
+  readonly #steps: Step[] = [];
+
+  constructor(ws: Workspace, candidates: readonly Candidate[], now: number, freed: readonly string[] = []) {
+    this.#ws = ws;
+    this.#now = now;
+    this.#queue = inCausalOrder(candidates).map((candidate) => ({ kind: "candidate", candidate }));
+    for (const id of freed) this.#free(id);
+    this.#expire();
+  }
+
+  /** The verdict on each event that was worked on. */
+  get verdicts(): ReadonlyMap<string, Verdict> {
+    return this.#verdicts;
+  }
+
+  /** Those that were decided before. */
+  get duplicates(): ReadonlySet<string> {
+    return this.#duplicates;
+  }
+
+  /** Ids accepted as news, in the order of decision, and which of them had been waiting. */
+  get live(): readonly string[] {
+    return this.#live;
+  }
+
+  get late(): ReadonlySet<string> {
+    return this.#late;
+  }
+
+  /** Ids whose dependents did not fit in this commit. */
+  get leftover(): readonly string[] {
+    return this.#leftover;
+  }
+
+  get evicted(): number {
+    return this.#evicted;
+  }
+
+  /** Notes every step of the current state: costs a resolution for each event that leaves several ends. */
+  watch(watched: boolean): void {
+    this.#watched = watched;
+  }
+
+  /** The state that comes of this is the room's whole state made known, not a change by somebody. */
+  complete(): void {
+    this.#completing = true;
+  }
+
+  get steps(): readonly Step[] {
+    return this.#steps;
+  }
+
+  /** Goes on until all is decided (`undefined`) or something is lacking; call again once it was supplied. */
+  run(): Lack | undefined {
+    for (; this.#at < this.#queue.length; this.#at++) {
+      const work = this.#queue[this.#at];
+      if (work === undefined) return undefined;
+      const lack = this.#do(work);
+      if (lack !== undefined) return lack;
+    }
+    return undefined;
+  }
+
+  #do(work: Work): Lack | undefined {
+    switch (work.kind) {
+      case "candidate":
+        return this.#decide(work.candidate);
+      case "history":
+        return this.#reconsider(work.eventId);
+      case "pending":
+        return this.#decidePending(work.row);
+      case "redaction":
+        return this.#redact(work.redaction, work.target);
+    }
+  }
+
+  #decide(candidate: Candidate, late: boolean = false): Lack | undefined {
+    const ws = this.#ws;
+    const { event, mode } = candidate;
+    const id = event.eventId;
+    const held = ws.held(id);
+    if (held === undefined && !ws.absent.has(id)) return lacking([id]);
+    if (held !== undefined && !mayRedecide(held, mode) && candidate.givenState === undefined) {
+      this.#duplicate(held, candidate);
+      return undefined;
+    }
+    // The copy that was accepted first judges; a full copy takes the place of a redacted one.
+    const judged =
+      held === undefined || (held.hashMismatch && !candidate.hashMismatch) ? candidate : asHeld(candidate, held);
+    const outcome = decide(ws, judged);
+    if (isLack(outcome)) return outcome;
+    if (isWaits(outcome)) {
+      if (held === undefined) this.#wait(candidate, outcome.waitsFor);
+      else this.#verdicts.set(id, verdictOf(id, held.verdict, held.hashMismatch));
+      return undefined;
+    }
+    return this.#record(judged, outcome, held, late);
+  }
+
+  #duplicate(held: Held, { event, hashMismatch }: Candidate): void {
+    const id = event.eventId;
+    this.#duplicates.add(id);
+    this.#verdicts.set(id, verdictOf(id, held.verdict, held.hashMismatch));
+    if (held.hashMismatch && !hashMismatch) this.#ws.record({ ...held, event, hashMismatch: false });
+    return undefined;
+  }
+
+  #record(candidate: Candidate, decision: Decision, held: Held | undefined, late: boolean): Lack | undefined {
+    const ws = this.#ws;
+    const { event, hashMismatch, mode } = candidate;
+    const id = event.eventId;
+    const live = mode === "live";
+    const { verdict, before, after } = decision;
+    const accepted = live && verdict.standing === "accepted" && after !== undefined;
+    const moved = accepted ? extremitiesAfter(ws, event, after) : undefined;
+    if (moved !== undefined && isLack(moved)) return moved;
+    const step = moved === undefined ? undefined : this.#step(candidate, decision, moved.extremities, late);
+    if (step !== undefined && isLack(step)) return step;
+    const position = held?.position ?? (mode === "import" ? undefined : ws.nextPosition(live));
+    ws.record({ event, hashMismatch, verdict, before, after, position, redactedBy: held?.redactedBy });
+    this.#verdicts.set(id, verdictOf(id, verdict, hashMismatch));
+    if (moved !== undefined) {
+      ws.setExtremities(moved.extremities);
+      for (const gap of moved.passedGaps) ws.addWaiting("history", gap, id, true);
+      ws.noteLiveDepth(event.depth);
+      this.#live.push(id);
+      if (late) this.#late.add(id);
+    }
+    if (step !== undefined) this.#steps.push(step);
+    if (mode !== "import") this.#noteGaps(candidate, verdict.standing === "accepted");
+    this.#queueRedactions(id);
+    this.#free(id);
+    return undefined;
+  }
+
+  #step(
+    { event }: Candidate,
+    { before }: Decision,
+    extremities: ReadonlyMap<string, Snapshot>,
+    late: boolean,
+  ): Step | Lack | undefined {
+    if (!this.#watched || before === undefined) return undefined;
+    const ws = this.#ws;
+    const old = ws.current();
+    const now = ws.resolve([...extremities.values()]);
+    if (isLack(old)) return old;
+    if (isLack(now)) return now;
+    if (isUnresolvable(old) || isUnresolvable(now)) return undefined;
+    const parents = event.prevEvents.flatMap((id) => ws.held(id)?.after ?? []);
+    const extremitiesBefore = ws.extremities;
+    return {
+      event,
+      late,
+      completion: this.#completing,
+      before: old,
+      after: now,
+      extremitiesBefore,
+      extremities,
+      parents,
+    };
+  }
+
+  /** Parents of a stored event whose states are unknown: history that may be filled in later. */
+  #noteGaps({ event, mode, givenState }: Candidate, accepted: boolean): void {
+    if (mode === "live" && givenState === undefined) return;
+    for (const parent of event.prevEvents) {
+      if (this.#ws.held(parent)?.after === undefined) this.#ws.addWaiting("history", parent, event.eventId, accepted);
+    }
+  }
+
+  /** Queues what waited for an event, within the bound of a commit. */
+  #free(id: string): void {
+    const ws = this.#ws;
+    const waiting = [...(ws.memory.pendingOn.get(id) ?? [])];
+    const gap = ws.waitingFor("history", id);
+    const known = ws.held(id)?.after !== undefined;
+    const children = gap !== undefined && known ? gap.by : [];
+    const count = waiting.length + children.length;
+    if (count === 0) return;
+    if (this.#freed > 0 && this.#freed + count > ws.memory.limits.settlePerCommit) {
+      this.#leftover.push(id);
+      return;
+    }
+    this.#freed += count;
+    for (const eventId of waiting) {
+      const row = ws.memory.pending.get(eventId);
+      if (row !== undefined) this.#queue.push({ kind: "pending", row });
+    }
+    if (gap === undefined || !known) return;
+    for (const eventId of children) this.#queue.push({ kind: "history", eventId });
+    ws.setWaiting({ ...gap, by: [] });
+  }
+
+  #decidePending(row: PendingEvent): Lack | undefined {
+    const ws = this.#ws;
+    if (!ws.memory.pending.has(row.eventId) || ws.decided.has(row.eventId)) return undefined;
+    const event = ws.memory.pduOf(row);
+    const { hashMismatch, origin } = row;
+    return this.#decide({ event, hashMismatch, origin, mode: "live", policy: undefined }, true);
+  }
+
+  #reconsider(eventId: string): Lack | undefined {
+    const ws = this.#ws;
+    const held = ws.held(eventId);
+    if (held === undefined) return ws.absent.has(eventId) ? undefined : lacking([eventId]);
+    if (held.before !== undefined) return undefined;
+    const { event, hashMismatch } = held;
+    const candidate: Candidate = { event, hashMismatch, origin: "", mode: "history", policy: undefined };
+    const outcome = decide(ws, candidate);
+    if (isLack(outcome)) return outcome;
+    if (isWaits(outcome)) return undefined;
+    if (outcome.before !== undefined) return this.#record(candidate, outcome, held, false);
+    this.#noteGaps(candidate, isAllowed(held));
+    return undefined;
+  }
+
+  #queueRedactions(id: string): void {
+    const held = this.#ws.held(id);
+    const target = held?.event.type === "m.room.redaction" ? held.event.redacts : undefined;
+    if (held !== undefined && target !== undefined && isSettled(held)) {
+      this.#queue.push({ kind: "redaction", redaction: id, target });
+    }
+    for (const redaction of this.#ws.waitingFor("redaction", id)?.by ?? []) {
+      this.#queue.push({ kind: "redaction", redaction, target: id });
+    }
+  }
+
+  /**
+   * A redaction takes effect by the state before it, whether or not it was soft-failed: that flag differs from
+   * server to server, and what readers see must not.
+   */
+  #redact(redactionId: string, targetId: string): Lack | undefined {
+    const ws = this.#ws;
+    const unread = [redactionId, targetId].filter((id) => ws.held(id) === undefined && !ws.absent.has(id));
+    if (unread.length > 0) return lacking(unread);
+    const redaction = ws.held(redactionId);
+    if (redaction?.before === undefined || !isAllowed(redaction)) return undefined;
+    const target = ws.held(targetId);
+    const state = ws.index.lookup(redaction.before.state);
+    const effect = checkRedactionEffect(ws.rules, redaction.event, target?.event, state);
+    if (effect.verdict === "hold") ws.addWaiting("redaction", targetId, redactionId, false);
+    const waiting = ws.waitingFor("redaction", targetId);
+    if (effect.verdict !== "hold" && waiting !== undefined) {
+      ws.setWaiting({ ...waiting, by: waiting.by.filter((id) => id !== redactionId) });
+    }
+    if (effect.verdict === "apply" && target !== undefined && isAllowed(target) && target.redactedBy === undefined) {
+      ws.record({ ...target, redactedBy: redactionId });
+    }
+    return undefined;
+  }
+
+  #wait(candidate: Candidate, waitsFor: readonly string[]): void {
+    const { event, hashMismatch, origin, mode } = candidate;
+    this.#verdicts.set(event.eventId, { verdict: "pending", eventId: event.eventId, waitsFor });
+    if (mode !== "live") return;
+    const known = this.#ws.memory.pending.get(event.eventId);
+    this.#makeRoom(origin, known);
+    this.#ws.putPending({
+      eventId: event.eventId,
+      json: event.json,
+      hashMismatch,
+      origin: known?.origin ?? origin,
+      receivedAt: known?.receivedAt ?? this.#now,
+      bytes: known?.bytes ?? utf8Length(encodeCanonical(event.json)),
+      waitsFor,
+    });
+  }
+
+  /** The oldest go first: of the same origin while that has too many, then of all. */
+  #makeRoom(origin: string, known: PendingEvent | undefined): void {
+    if (known !== undefined) return;
+    const { limits } = this.#ws.memory;
+    const rows = this.#ws.pendingRows();
+    const ofOrigin = rows.filter((row) => row.origin === origin);
+    const bytes = rows.reduce((sum, row) => sum + row.bytes, 0);
+    const full = rows.length >= limits.pendingCount || bytes > limits.pendingBytes;
+    const victim = ofOrigin.length >= limits.pendingPerOrigin ? ofOrigin[0] : full ? rows[0] : undefined;
+    if (victim !== undefined) this.#evict(victim.eventId);
+  }
+
+  #expire(): void {
+    const { pending, limits } = this.#ws.memory;
+    for (const row of pending.values()) {
+      if (row.receivedAt + limits.pendingAge < this.#now) this.#evict(row.eventId);
+    }
+  }
+
+  #evict(eventId: string): void {
+    this.#ws.removePending(eventId);
+    this.#evicted++;
+  }
+}
+
+/** A candidate in its held copy. */
+function asHeld(candidate: Candidate, held: Held): Candidate {
+  return { ...candidate, event: held.event, hashMismatch: held.hashMismatch };
+}
+
+/** Whatever an event cites among the others stands before it. Cycles, which hostile ids can form, are cut somewhere. */
+function inCausalOrder(candidates: readonly Candidate[]): readonly Candidate[] {
+  const byId = new Map<string, Candidate>(candidates.map((candidate) => [candidate.event.eventId, candidate]));
+  const ordered: Candidate[] = [];
+  const entered = new Set<string>();
+  const stack: string[] = candidates.map(({ event }) => event.eventId as string).reverse();
+  for (let id = stack.at(-1); id !== undefined; id = stack.at(-1)) {
+    const candidate = byId.get(id);
+    if (candidate === undefined || entered.has(id)) {
+      stack.pop();
+      // Its ancestors stand in the list by now; what is left is to take it itself, once.
+      if (candidate !== undefined && byId.delete(id)) ordered.push(candidate);
+      continue;
+    }
+    entered.add(id);
+    const { prevEvents, authEvents } = candidate.event;
+    for (const cited of [...prevEvents, ...authEvents]) if (byId.has(cited) && !entered.has(cited)) stack.push(cited);
+  }
+  return ordered;
+}

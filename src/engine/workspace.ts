@@ -1,0 +1,266 @@
+/**
+ * One decision in the making: what memory holds, and over it what was decided since and is not committed yet.
+ * Synchronous and free of I/O: what is lacking is named, supplied from outside, and asked for again.
+ */
+import type { EventLookup } from "../auth/check.js";
+import type { FactRequest } from "../auth/verdict.js";
+import type { RoomIndex } from "../dag/room-index.js";
+import type { Refusal } from "../errors.js";
+import { compareCodePoints } from "../json/compare.js";
+import type {
+  Batch,
+  Intent,
+  OutboxEntry,
+  OutsideMembership,
+  PendingEvent,
+  RoomRecord,
+  Waiting,
+} from "../ports/storage.js";
+import type { RoomVersionRules } from "../rules/model.js";
+import { eventRow, isAllowed } from "./held.js";
+import type { Held } from "./held.js";
+import type { RoomMemory } from "./memory.js";
+import { groupRow } from "./snapshot.js";
+import type { Snapshot } from "./snapshot.js";
+
+/** What is lacking: events that storage may have, and signatures to verify. */
+export interface Lack {
+  readonly lack: true;
+  readonly events: readonly string[];
+  readonly facts: readonly FactRequest[];
+}
+
+/** States that no room can have, which only events with hostile ids make. */
+export interface Unresolvable {
+  readonly unresolvable: Refusal;
+}
+
+export function lacking(events: readonly string[], facts: readonly FactRequest[] = []): Lack {
+  return { lack: true, events, facts };
+}
+
+export function isLack(value: object): value is Lack {
+  return "lack" in value;
+}
+
+export function isUnresolvable(value: object): value is Unresolvable {
+  return "unresolvable" in value;
+}
+
+export class Workspace {
+  readonly memory: RoomMemory;
+  readonly rules: RoomVersionRules;
+  readonly index: RoomIndex;
+  /** Ids that storage was asked for and does not have. */
+  readonly absent: Set<string> = new Set();
+  /** Decided here, in the order of decision; each overrides what memory holds. */
+  readonly decided: Map<string, Held> = new Map();
+  readonly #supplied = new Map<string, Held>();
+  readonly #waiting = new Map<string, Waiting>();
+  readonly #pendingPut = new Map<string, PendingEvent>();
+  readonly #pendingRemoved = new Set<string>();
+  extremities: ReadonlyMap<string, Snapshot>;
+  #current: Snapshot | undefined;
+  #firstPosition: number;
+  #lastPosition: number;
+  #liveDepth: number;
+
+  constructor(memory: RoomMemory) {
+    this.memory = memory;
+    this.rules = memory.version.rules;
+    this.index = memory.index;
+    this.extremities = memory.extremities;
+    this.#current = memory.current;
+    this.#firstPosition = memory.record?.firstPosition ?? 0;
+    this.#lastPosition = memory.record?.lastPosition ?? 0;
+    this.#liveDepth = memory.record?.liveDepth ?? Number.MAX_SAFE_INTEGER;
+  }
+
+  held(eventId: string): Held | undefined {
+    return this.decided.get(eventId) ?? this.#supplied.get(eventId) ?? this.memory.held(eventId);
+  }
+
+  /** Whether nothing about this id can be learnt from storage any more. */
+  isUnknown(eventId: string): boolean {
+    return this.held(eventId) === undefined && this.absent.has(eventId);
+  }
+
+  supply(asked: readonly string[], found: readonly Held[]): void {
+    const ids = new Set<string>(found.map(({ event }) => event.eventId));
+    for (const held of found) this.#supplied.set(held.event.eventId, held);
+    for (const id of asked) if (!ids.has(id)) this.absent.add(id);
+  }
+
+  /** As the rules that look at `auth_events` read events. */
+  readonly lookup: EventLookup = (eventId) => {
+    const held = this.held(eventId);
+    if (held !== undefined) return { event: held.event, rejected: !isAllowed(held) };
+    const event = this.index.get(eventId);
+    return event === undefined ? undefined : { event, rejected: false };
+  };
+
+  /** The state that these states make together, resolved where they differ. */
+  resolve(snapshots: readonly Snapshot[]): Snapshot | Lack | Unresolvable {
+    const distinct = distinctOf(snapshots);
+    const [only] = distinct;
+    if (only === undefined) return this.memory.snapshots.empty;
+    if (distinct.length === 1) return only;
+    const name = distinct.map(({ serial }) => serial).join(" ");
+    const known = this.memory.resolutions.get(name);
+    if (known !== undefined) return known;
+    const states = distinct.map(({ state }) => state);
+    const resolution = this.memory.version.resolve(this.index, states, { facts: this.memory.facts });
+    if (resolution.verdict === "refused") return { unresolvable: resolution.refusal };
+    if (resolution.verdict === "needs") return lacking(resolution.events, resolution.facts);
+    const resolved = this.memory.snapshots.near(distinct, resolution.state);
+    this.memory.resolutions.set(name, resolved);
+    return resolved;
+  }
+
+  /** The room's current state: the resolution over its forward extremities (spec, "Room State Resolution"). */
+  current(): Snapshot | Lack | Unresolvable {
+    if (this.#current !== undefined) return this.#current;
+    const resolved = this.resolve([...this.extremities.values()]);
+    if (!isLack(resolved) && !isUnresolvable(resolved)) this.#current = resolved;
+    return resolved;
+  }
+
+  setExtremities(extremities: ReadonlyMap<string, Snapshot>): void {
+    this.extremities = extremities;
+    this.#current = undefined;
+  }
+
+  waitingFor(kind: Waiting["kind"], eventId: string): Waiting | undefined {
+    return this.#waiting.get(`${kind} ${eventId}`) ?? this.memory.waiting[kind].get(eventId);
+  }
+
+  setWaiting(row: Waiting): void {
+    this.#waiting.set(`${row.kind} ${row.eventId}`, row);
+  }
+
+  addWaiting(kind: Waiting["kind"], eventId: string, by: string, passed: boolean): void {
+    const row = this.waitingFor(kind, eventId) ?? { kind, eventId, by: [], passed: false };
+    const all = row.by.includes(by) ? row.by : [...row.by, by];
+    this.setWaiting({ ...row, by: all, passed: row.passed || passed });
+  }
+
+  putPending(row: PendingEvent): void {
+    this.#pendingPut.set(row.eventId, row);
+    this.#pendingRemoved.delete(row.eventId);
+  }
+
+  removePending(eventId: string): void {
+    this.#pendingPut.delete(eventId);
+    if (this.memory.pending.has(eventId)) this.#pendingRemoved.add(eventId);
+  }
+
+  /** What is pending as this workspace leaves it, oldest first. */
+  pendingRows(): readonly PendingEvent[] {
+    const kept = [...this.memory.pending.values()].filter(
+      ({ eventId }) => !this.#pendingRemoved.has(eventId) && !this.#pendingPut.has(eventId),
+    );
+    return [...kept, ...this.#pendingPut.values()];
+  }
+
+  nextPosition(live: boolean): number {
+    return live ? ++this.#lastPosition : --this.#firstPosition;
+  }
+
+  noteLiveDepth(depth: number): void {
+    this.#liveDepth = Math.min(this.#liveDepth, depth);
+  }
+
+  record(held: Held): void {
+    const id = held.event.eventId;
+    this.decided.set(id, held);
+    if (held.event.stateKey !== undefined && isAllowed(held)) this.index.add(held.event);
+    this.removePending(id);
+  }
+
+  get changed(): boolean {
+    return (
+      this.decided.size > 0 || this.#waiting.size > 0 || this.#pendingPut.size > 0 || this.#pendingRemoved.size > 0
+    );
+  }
+
+  /** All of it as one batch, with the snapshots that were numbered for it. */
+  batch(
+    current: Snapshot,
+    additions: Partial<Additions> = {},
+  ): { readonly batch: Batch; readonly numbered: ReadonlyMap<Snapshot, number> } {
+    const { memory } = this;
+    const old = memory.record;
+    const numbered = new Map<Snapshot, number>();
+    const groups: Batch["groups"][number][] = [];
+    let lastGroup = old?.lastGroup ?? 0;
+    const groupOf = (snapshot: Snapshot): number => {
+      const known = snapshot.group ?? numbered.get(snapshot);
+      if (known !== undefined) return known;
+      const base = snapshot.base === undefined ? undefined : groupOf(snapshot.base);
+      numbered.set(snapshot, ++lastGroup);
+      groups.push(groupRow(this.index, snapshot, lastGroup, base));
+      return lastGroup;
+    };
+    const events = [...this.decided.values()].map((held) => eventRow(held, groupOf));
+    const record: RoomRecord = {
+      roomId: memory.roomId,
+      roomVersion: memory.version.id,
+      revision: (old?.revision ?? 0) + 1,
+      forwardExtremities: [...this.extremities.keys()].sort(compareCodePoints),
+      stateGroup: groupOf(current),
+      lastGroup,
+      firstPosition: this.#firstPosition,
+      lastPosition: this.#lastPosition,
+      liveDepth: this.#liveDepth,
+    };
+    const batch: Batch = {
+      roomId: memory.roomId,
+      expected: old?.revision,
+      record,
+      events,
+      groups,
+      pending: { put: [...this.#pendingPut.values()], remove: [...this.#pendingRemoved] },
+      waiting: [...this.#waiting.values()],
+      outbox: additions.outbox ?? [],
+      outside: { put: additions.outsidePut ?? [], remove: additions.outsideRemove ?? [] },
+      intents: { put: additions.intentsPut ?? [], remove: additions.intentsRemove ?? [] },
+    };
+    return { batch, numbered };
+  }
+
+  /** Memory after the batch was committed. */
+  apply(batch: Batch, numbered: ReadonlyMap<Snapshot, number>, current: Snapshot): void {
+    const { memory } = this;
+    for (const [snapshot, group] of numbered) {
+      snapshot.group = group;
+      memory.keepSnapshot(snapshot);
+    }
+    for (const held of this.decided.values()) memory.keep(held);
+    for (const row of this.#waiting.values()) memory.setWaiting(row);
+    for (const id of this.#pendingRemoved) memory.dropPending(id);
+    for (const row of this.#pendingPut.values()) memory.putPending(row);
+    memory.record = batch.record;
+    memory.extremities = this.extremities;
+    memory.current = current;
+  }
+}
+
+/** What a batch carries beside the room itself. */
+export interface Additions {
+  readonly outbox: readonly OutboxEntry[];
+  readonly outsidePut: readonly OutsideMembership[];
+  readonly outsideRemove: readonly { readonly roomId: string; readonly userId: string }[];
+  readonly intentsPut: readonly Intent[];
+  readonly intentsRemove: readonly string[];
+}
+
+/** One of each, in an order that does not depend on how they were given. */
+function distinctOf(snapshots: readonly Snapshot[]): readonly Snapshot[] {
+  const distinct: Snapshot[] = [];
+  for (const snapshot of [...new Set(snapshots)].sort((a, b) => a.serial - b.serial)) {
+    // Comparing many states pairwise would cost more than resolving equal ones together.
+    const twin = distinct.length < 8 && distinct.some(({ state }) => state.equals(snapshot.state));
+    if (!twin) distinct.push(snapshot);
+  }
+  return distinct;
+}
