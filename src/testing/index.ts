@@ -1,6 +1,6 @@
 /**
  * For tests of anything that speaks the Matrix room protocol: generated rooms, forks and events, hostile
- * ones too, for every room version, and laws that judge any implementation under any test runner.
+ * ones too, for every room version, and laws and suites that judge any implementation under any test runner.
  * Needs the optional peer dependency fast-check.
  *
  * @module
@@ -25,3 +25,21 @@ export type { Check } from "./auth-laws.js";
 export type { AuthRequest } from "./stage.js";
 export { canonicalLaws } from "./canonical-laws.js";
 export type { Encode } from "./canonical-laws.js";
+export { PortViolation } from "./suites/check.js";
+export type { PortCheck } from "./suites/check.js";
+export { clockSuite } from "./suites/clock.js";
+export type { ClockHost, TestedClock } from "./suites/clock.js";
+export { identitySuite } from "./suites/identity.js";
+export type { IdentityHost } from "./suites/identity.js";
+export { keysSuite } from "./suites/keys.js";
+export type { KeysHost } from "./suites/keys.js";
+export { observerSuite } from "./suites/observer.js";
+export type { ObserverHost } from "./suites/observer.js";
+export { policySuite } from "./suites/policy.js";
+export type { PolicyAttempts, PolicyHost } from "./suites/policy.js";
+export { randomSuite } from "./suites/random.js";
+export type { RandomHost } from "./suites/random.js";
+export { storageSuite } from "./suites/storage.js";
+export type { StorageHost } from "./suites/storage.js";
+export { transportSuite } from "./suites/transport.js";
+export type { TransportEnd, TransportHost, TransportNetwork } from "./suites/transport.js";

@@ -1,0 +1,121 @@
+import {
+  createKeyDirectory,
+  createListIdentity,
+  createListPolicy,
+  createManualClock,
+  createMemoryKeys,
+  createMemoryNetwork,
+} from "../../src/adapters/memory/index.js";
+import { parsePdu } from "../../src/event/index.js";
+import type { Pdu } from "../../src/event/index.js";
+import type { EventAttempt, Identity, Keys, Policy, Transport } from "../../src/ports/index.js";
+import { testKeyOf } from "../../src/testing/index.js";
+import type {
+  IdentityHost,
+  KeysHost,
+  PolicyAttempts,
+  PolicyHost,
+  PortCheck,
+  TestedClock,
+  TransportNetwork,
+} from "../../src/testing/index.js";
+import { v11 } from "../../src/versions/v11.js";
+
+const SERVERS = ["one.example", "two.example", "three.example"] as const;
+
+/** Three servers in memory, each transport seen through `wrap`. */
+export function memoryServers(wrap: (transport: Transport, server: string) => Transport): TransportNetwork {
+  const network = createMemoryNetwork();
+  const [one, two, three] = SERVERS;
+  const end = (server: string) => ({ server, transport: wrap(network.transport(server), server) });
+  return { ends: [end(one), end(two), end(three)], unknown: "nobody.example" };
+}
+
+/** The real keys of a server, seen through `wrap`. */
+export function memoryKeys(wrap: (keys: Keys) => Keys): KeysHost {
+  return {
+    create: () => {
+      const directory = createKeyDirectory();
+      createMemoryKeys(testKeyOf("two.example"), directory);
+      return { keys: wrap(createMemoryKeys(testKeyOf("one.example"), directory)), server: "one.example" };
+    },
+  };
+}
+
+export function manualClock(wrap: (clock: TestedClock["clock"]) => TestedClock["clock"]): TestedClock {
+  const clock = createManualClock(1_700_000_000_000);
+  return { clock: wrap(clock), advance: (ms) => clock.advance(ms) };
+}
+
+export function messageFrom(sender: string): Pdu {
+  const parsed = parsePdu(v11.rules, {
+    type: "m.room.message",
+    room_id: "!r:x.example",
+    sender,
+    content: { body: "text" },
+    hashes: { sha256: "AAAA" },
+    signatures: {},
+    depth: 1,
+    origin_server_ts: 1,
+    auth_events: [],
+    prev_events: [],
+  });
+  if (!parsed.ok) throw new Error(parsed.error.reason);
+  return parsed.value;
+}
+
+/** All that one user and their server may attempt. */
+function attemptsOf(sender: string): PolicyAttempts {
+  const event: EventAttempt = { event: messageFrom(sender), roomVersion: "11", origin: "y.example" };
+  const roomId = "!r:x.example";
+  return {
+    invites: [{ roomId, roomVersion: "11", sender, target: "@me:one.example", state: [] }],
+    joins: (["join", "knock"] as const).map((membership) => ({ roomId, userId: sender, membership })),
+    events: [event],
+  };
+}
+
+/** The two lists with what they must refuse and let through, seen through `wrap`. */
+export function listPolicy(wrap: (policy: Policy) => Policy): PolicyHost {
+  const [user, server] = [attemptsOf("@spam:x.example"), attemptsOf("@any:bad.example")];
+  const { invites = [], joins = [], events = [] } = server;
+  return {
+    create: () =>
+      wrap(createListPolicy({ blockedUsers: ["@spam:x.example"], blockedServers: new Set(["bad.example"]) })),
+    refused: {
+      invites: [...(user.invites ?? []), ...invites],
+      joins: [...(user.joins ?? []), ...joins],
+      events: [...(user.events ?? []), ...events],
+      servers: ["bad.example"],
+    },
+    allowed: { ...attemptsOf("@good:x.example"), servers: ["x.example", "notbad.example", "bad.example.org"] },
+  };
+}
+
+const people = [
+  { medium: "email", address: "a@x.example", userId: "@a:x.example" },
+  { medium: "msisdn", address: "491701234567", userId: "@b:y.example" },
+  { medium: "handle", address: "a@x.example", userId: "@c:y.example" },
+];
+
+/** Three people in a list, seen through `wrap`. */
+export function listIdentity(wrap: (identity: Identity) => Identity): IdentityHost {
+  return {
+    create: () => wrap(createListIdentity(people)),
+    known: people,
+    unknown: [{ medium: "msisdn", address: "a@x.example" }],
+  };
+}
+
+/** The names of the checks that fail, with what each says. */
+export async function failures(checks: readonly PortCheck[]): Promise<readonly string[]> {
+  const failed: string[] = [];
+  for (const { run } of checks) {
+    try {
+      await run();
+    } catch (error) {
+      failed.push(error instanceof Error ? `${error.name}: ${error.message}` : String(error));
+    }
+  }
+  return failed;
+}
