@@ -299,9 +299,10 @@ export class Room {
   /**
    * Takes in events of other servers: the seven checks on receipt, one receipt for each event, in their order.
    * What is missing is asked for; what stays undecided is kept within bounds and decided when it can be.
+   * A room that is not stored yet begins with its create event, which has to be among the first events.
    */
   async receive(events: readonly unknown[], options: ReceiveOptions): Promise<readonly Receipt[]> {
-    await this.#reopen(options.cancel);
+    const stored = await this.open(options.cancel);
     const mode: Mode = options.mode ?? "live";
     const admissions = await admit(this.#context(), events, { origin: options.origin, mode, cancel: options.cancel });
     const work = new Map<string, Candidate>();
@@ -311,6 +312,9 @@ export class Room {
       const known = work.get(candidate.event.eventId);
       if (known === undefined || known.hashMismatch) work.set(candidate.event.eventId, candidate);
     }
+    if (!stored && work.size > 0 && ![...work.values()].some(({ event }) => event.type === "m.room.create")) {
+      throw new UsageError(`${this.roomId} is not stored here: create or join it first`);
+    }
     if (work.size > 0) await this.#fetch(work, options);
     const settled = work.size === 0 ? undefined : await this.#settle([...work.values()], options.cancel);
     const receipts = admissions.map((admission) => receiptOf(admission, settled?.settling));
@@ -318,12 +322,6 @@ export class Room {
       this.#host.observer.onReceipt?.(receipt, { roomId: this.roomId, origin: options.origin });
     }
     return receipts;
-  }
-
-  async #reopen(cancel: Cancel | undefined): Promise<void> {
-    if (!this.#opened && !(await this.open(cancel))) {
-      throw new UsageError(`${this.roomId} is not stored here: create or join it first`);
-    }
   }
 
   #context(): { memory: RoomMemory; storage: Host["storage"]; keys: Host["keys"]; policy: Host["policy"] } {
@@ -442,6 +440,7 @@ export class Room {
         : [],
     );
     ws.apply(batch, numbered, current);
+    this.#opened = true;
     this.#metric("room.commit.events", batch.events.length);
     this.#metric("room.extremities", ws.extremities.size);
     this.#metric("room.pending", this.#memory.pending.size);
@@ -567,7 +566,6 @@ export class Room {
         own.push(made.value);
       }
       if (await this.#commit(ws, steps, options.cancel, { ...options, own })) {
-        this.#opened = true;
         return { ok: true, value: own };
       }
     }
@@ -738,10 +736,7 @@ export class Room {
       const verdict = settling.verdicts.get(join.event.eventId);
       const refusal = verdict === undefined ? undefined : refusalOf(verdict);
       if (refusal !== undefined) return { ok: false, error: refusal };
-      if (await this.#commit(ws, steps, cancel, options)) {
-        this.#opened = true;
-        return { ok: true, value: join.event };
-      }
+      if (await this.#commit(ws, steps, cancel, options)) return { ok: true, value: join.event };
     }
     return refuse("undecided", `other writers won every race for ${this.roomId}`);
   }
