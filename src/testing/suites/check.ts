@@ -49,7 +49,10 @@ export function expectTrue(holds: boolean, reason: string): void {
 
 /** Whether two plain values are equal. An absent key and one that is `undefined` are the same. */
 export function expectEqual(actual: unknown, expected: unknown, what: string): void {
-  if (!isEqual(actual, expected)) unkept(`${what}: expected ${show(expected)}, got ${show(actual)}`);
+  const found = firstDifference(actual, expected, "");
+  if (found === undefined) return;
+  const { path, mine, theirs } = found;
+  unkept(`${what}${path === "" ? "" : ` at \`${path}\``}: expected ${show(theirs)}, got ${show(mine)}`);
 }
 
 /** The same entries, in whatever order. */
@@ -63,22 +66,43 @@ export function expectSameSet(actual: readonly unknown[], expected: readonly unk
   if (left.length > 0) unkept(`${what}: ${show(left[0])} should not be there`);
 }
 
-/** Recursion is over data that the suites made. */
 export function isEqual(left: unknown, right: unknown): boolean {
-  if (Object.is(left, right)) return true;
-  if (typeof left !== "object" || typeof right !== "object" || left === null || right === null) return false;
-  if (left instanceof JsonFloat || right instanceof JsonFloat) {
-    return left instanceof JsonFloat && right instanceof JsonFloat && Object.is(left.value, right.value);
+  return firstDifference(left, right, "") === undefined;
+}
+
+interface Difference {
+  readonly path: string;
+  readonly mine: unknown;
+  readonly theirs: unknown;
+}
+
+/** Where two plain values differ first. It recurses: what is compared was made by the suites. */
+function firstDifference(mine: unknown, theirs: unknown, path: string): Difference | undefined {
+  if (Object.is(mine, theirs)) return undefined;
+  const different = { path, mine, theirs };
+  if (typeof mine !== "object" || typeof theirs !== "object" || mine === null || theirs === null) return different;
+  const leaf = sameLeaf(mine, theirs);
+  if (leaf !== undefined) return leaf ? undefined : different;
+  if (Array.isArray(mine) !== Array.isArray(theirs)) return different;
+  const [left, right] = [entriesOf(mine), entriesOf(theirs)];
+  if (left.size !== right.size) return different;
+  for (const [key, value] of left) {
+    if (!right.has(key)) return different;
+    const found = firstDifference(value, right.get(key), path === "" ? key : `${path}.${key}`);
+    if (found !== undefined) return found;
   }
-  if (left instanceof Uint8Array || right instanceof Uint8Array) {
-    return left instanceof Uint8Array && right instanceof Uint8Array && sameBytes(left, right);
+  return undefined;
+}
+
+/** Whether two floats or two arrays of bytes are equal; `undefined` where neither value is either. */
+function sameLeaf(mine: object, theirs: object): boolean | undefined {
+  if (mine instanceof JsonFloat || theirs instanceof JsonFloat) {
+    return mine instanceof JsonFloat && theirs instanceof JsonFloat && Object.is(mine.value, theirs.value);
   }
-  if (Array.isArray(left) !== Array.isArray(right)) return false;
-  const mine = entriesOf(left);
-  const theirs = entriesOf(right);
-  if (mine.size !== theirs.size) return false;
-  for (const [key, value] of mine) if (!theirs.has(key) || !isEqual(value, theirs.get(key))) return false;
-  return true;
+  if (mine instanceof Uint8Array || theirs instanceof Uint8Array) {
+    return mine instanceof Uint8Array && theirs instanceof Uint8Array && sameBytes(mine, theirs);
+  }
+  return undefined;
 }
 
 function entriesOf(value: object): ReadonlyMap<string, unknown> {
@@ -98,11 +122,16 @@ export function show(value: unknown): string {
       ? "undefined"
       : (JSON.stringify(value, (_, entry: unknown) => {
           if (typeof entry === "bigint") return `${entry}n`;
-          if (entry instanceof Uint8Array) return `<${entry.length} bytes>`;
+          if (entry instanceof Uint8Array) return bytesText(entry);
           return typeof entry === "function" || typeof entry === "symbol" ? `<${typeof entry}>` : entry;
         }) as string | undefined);
   if (text === undefined) return `<${typeof value}>`;
   return text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text;
+}
+
+function bytesText(bytes: Uint8Array): string {
+  const start = Array.from(bytes.subarray(0, 8), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return `<${bytes.length} bytes ${start}${bytes.length > 8 ? "…" : ""}>`;
 }
 
 /** Freezes plain data with all that is in it, to show who writes where they should not. */

@@ -1,7 +1,7 @@
 /** The promises of a storage. */
 import type { Awaitable } from "../../ports/cancel.js";
 import type { Storage } from "../../ports/storage.js";
-import { expectEqual, expectTrue, isEqual, portCheck } from "./check.js";
+import { expectEqual, expectTrue, portCheck } from "./check.js";
 import type { PortCheck } from "./check.js";
 import { commit, commitChecks } from "./storage-commit.js";
 import { queueChecks } from "./storage-queues.js";
@@ -66,8 +66,7 @@ function reopenChecks(host: StorageHost, reopen: (storage: Storage) => Awaitable
       await first.recordTransaction({ origin: "two.example", transactionId: "t", answeredAt: 5, answer: {} }, 0);
       const before = await contents(first, ["a", "b"]);
       const second = await again();
-      const after = await contents(second, ["a", "b"]);
-      expectTrue(isEqual(after, before), "the reopened storage differs from what it was");
+      expectEqual(await contents(second, ["a", "b"]), before, "the reopened storage");
       const kept = await second.readTransaction("two.example", "t");
       expectEqual(kept?.answeredAt, 5, "the time of an answer to a transaction");
       expectEqual((await second.commit(batch(1))).committed, false, "a commit on an old revision after reopening");
