@@ -22,6 +22,9 @@ const inlineStringify: Plugin = {
   },
 };
 
+/** immer reads `process.env.NODE_ENV` on import, which other runtimes do not have: it is inlined with its answer. */
+const inlined = ["fast-json-stable-stringify", "immer"];
+
 export default defineConfig({
   entry: { ...libraryEntries(), ...cliEntries() },
   tsconfig: "tsconfig.json",
@@ -31,7 +34,8 @@ export default defineConfig({
   splitting: true,
   treeshake: false,
   clean: true,
-  noExternal: ["fast-json-stable-stringify"],
+  noExternal: inlined,
+  define: { "process.env.NODE_ENV": '"production"' },
   esbuildPlugins: [inlineStringify],
   // tsup would otherwise write `fs` for `node:fs`, which other runtimes do not resolve.
   removeNodeProtocol: false,

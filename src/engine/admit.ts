@@ -20,7 +20,7 @@ import type { Verdict } from "../ports/verdict.js";
 import type { RoomVersionRules } from "../rules/model.js";
 import { mayRedecide } from "./decide.js";
 import type { Candidate, Mode } from "./decide.js";
-import { verdictOf } from "./held.js";
+import { completes, verdictOf } from "./held.js";
 import type { RoomMemory } from "./memory.js";
 
 /** What checks 1 to 3 came to, for one event. */
@@ -83,20 +83,25 @@ function parseFor(memory: RoomMemory, value: unknown, mode: Mode): Result<Pdu> {
 }
 
 /** Duplicates cost a look-up, and what was verified before is not verified again. */
-function knownBefore(memory: RoomMemory, pdu: Pdu, { mode }: AdmitOptions): Admission | undefined {
+function knownBefore(memory: RoomMemory, pdu: Pdu, options: AdmitOptions): Admission | undefined {
   const { eventId } = pdu;
+  const { mode } = options;
+  const { rules } = memory.version;
   const held = memory.held(eventId);
-  if (held !== undefined && !(held.hashMismatch && contentHashMatches(pdu.json))) {
+  if (held !== undefined && !completes(rules, held, pdu)) {
     const { event, hashMismatch } = held;
     if (!mayRedecide(held, mode)) {
       return { kind: "known", eventId, verdict: verdictOf(eventId, held.verdict, hashMismatch) };
     }
-    return { kind: "candidate", candidate: { event, hashMismatch, origin: "", mode, policy: undefined } };
+    const { origin } = options;
+    return { kind: "candidate", candidate: { event, hashMismatch, origin, mode, policy: "unasked" } };
   }
   const row = memory.pending.get(eventId);
-  if (row === undefined || row.hashMismatch) return undefined;
+  if (row === undefined) return undefined;
   const { hashMismatch, origin } = row;
-  return { kind: "candidate", candidate: { event: memory.pduOf(row), hashMismatch, origin, mode, policy: undefined } };
+  const event = memory.pduOf(row);
+  if (completes(rules, { event, hashMismatch }, pdu)) return undefined;
+  return { kind: "candidate", candidate: { event, hashMismatch, origin, mode, policy: "unasked" } };
 }
 
 async function check(

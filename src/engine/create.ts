@@ -35,6 +35,8 @@ export interface CreateRoomOptions {
   readonly invite?: readonly string[];
   /** Merged over the power levels that the room would have. */
   readonly powerLevels?: JsonObject;
+  /** Whether the power levels come after all other state, as long as the creator's first power is needed for it. */
+  readonly powerLevelsLast?: boolean;
   /** Replaces what the preset would set for the same type and state key. */
   readonly initialState?: readonly InitialState[];
   /** Further keys of the create event's content, such as `predecessor`. */
@@ -54,12 +56,14 @@ export function planCreation(rules: RoomVersionRules, options: CreateRoomOptions
   const put = (one: InitialState): void => {
     state.set(JSON.stringify([one.type, one.stateKey ?? ""]), one);
   };
-  put({ type: "m.room.power_levels", content: powerLevelsOf(rules, options) });
+  const powerLevels: InitialState = { type: "m.room.power_levels", content: powerLevelsOf(rules, options) };
+  if (options.powerLevelsLast !== true) put(powerLevels);
   put({ type: "m.room.join_rules", content: { join_rule: preset === "public" ? "public" : "invite" } });
   put({ type: "m.room.history_visibility", content: { history_visibility: "shared" } });
   for (const one of options.initialState ?? []) put(one);
   if (options.name !== undefined) put({ type: "m.room.name", content: { name: options.name } });
   if (options.topic !== undefined) put({ type: "m.room.topic", content: { topic: options.topic } });
+  if (options.powerLevelsLast === true) put(powerLevels);
   const join: LocalEvent = {
     type: "m.room.member",
     stateKey: creator,

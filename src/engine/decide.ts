@@ -29,8 +29,8 @@ export interface Candidate {
   readonly hashMismatch: boolean;
   readonly origin: string;
   readonly mode: Mode;
-  /** What the host's policy holds against it. */
-  readonly policy: PolicyRefusal | undefined;
+  /** What the host's policy holds against it; `unasked` for what waited here: it is asked when it matters. */
+  readonly policy: PolicyRefusal | "unasked" | undefined;
   /** Ids of the state before it, as a server gave it that was trusted with that. */
   readonly givenState?: readonly string[];
 }
@@ -180,7 +180,7 @@ function stateAfter(ws: Workspace, event: Pdu, before: Snapshot): Snapshot {
 /** Checks 6 and 7: what is allowed where it stands, and is not wanted now. */
 function softFailure(
   ws: Workspace,
-  { event, policy }: Candidate,
+  { event, policy, origin }: Candidate,
   before: Snapshot,
   rule: string,
 ): StoredVerdict | Lack | undefined {
@@ -193,8 +193,9 @@ function softFailure(
       if ("refusal" in now) return { standing: "soft-failed", check: "current-state", rule, refusal: now.refusal };
     }
   }
-  if (policy === undefined) return undefined;
-  const reason = `${policy.code}: ${policy.reason}`;
+  const refused = policy === "unasked" ? ws.policyOn({ event, origin }) : policy;
+  if (refused === undefined || isLack(refused)) return refused;
+  const reason = `${refused.code}: ${refused.reason}`;
   const refusal: Refusal = {
     code: "policy_refused",
     rule: "server-server-api Checks on receipt 7",

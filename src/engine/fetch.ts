@@ -82,13 +82,14 @@ class Fetcher {
         if (row !== undefined) {
           const { hashMismatch, origin } = row;
           const event = memory.pduOf(row);
-          this.#work.set(id, { event, hashMismatch, origin, mode: "live", policy: undefined });
+          this.#work.set(id, { event, hashMismatch, origin, mode: "live", policy: "unasked" });
           revived = true;
         } else if (found === undefined && asAuthority) authority.push(id);
         if (asPrevious.length > 0 && row === undefined && found?.after === undefined) {
           if (found !== undefined) {
             const { event, hashMismatch } = found;
-            this.#work.set(id, { event, hashMismatch, origin: "", mode: "live", policy: undefined });
+            const [origin = ""] = this.#context.servers;
+            this.#work.set(id, { event, hashMismatch, origin, mode: "live", policy: "unasked" });
             revived = true;
           } else previous.set(id, asPrevious);
         }

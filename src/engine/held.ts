@@ -1,7 +1,9 @@
 /** An event and all that this server decided about it, as it is held in memory. */
+import { contentHashMatches, referenceHash, sameBytes } from "../event/hashes.js";
 import type { Pdu } from "../event/pdu.js";
 import type { StoredEvent } from "../ports/storage.js";
 import type { StoredVerdict, Verdict } from "../ports/verdict.js";
+import type { RoomVersionRules } from "../rules/model.js";
 import type { Snapshot } from "./snapshot.js";
 
 export interface Held {
@@ -19,6 +21,15 @@ export interface Held {
 /** Whether the event counts: what it says is part of the room, though perhaps not of its current state. */
 export function isAllowed({ verdict }: Pick<Held, "verdict">): boolean {
   return verdict.standing !== "rejected";
+}
+
+/**
+ * Whether a copy says in full what is held redacted because its hash did not match. In room versions 1 and 2
+ * another body may have the same id: such a copy is not what was judged, and never takes its place.
+ */
+export function completes(rules: RoomVersionRules, held: Pick<Held, "event" | "hashMismatch">, event: Pdu): boolean {
+  if (!held.hashMismatch || !contentHashMatches(event.json)) return false;
+  return sameBytes(referenceHash(rules, held.event.json), referenceHash(rules, event.json));
 }
 
 /** The answer that a server gives about a stored event. */

@@ -16,5 +16,7 @@ export { CancelledError, MERGE_EVENT, refusalOf, Room } from "./room.js";
 export type { EmitOptions, EventView, JoinedState, LocalEvent, ReceiveOptions, RoomUpdate } from "./room.js";
 export { Rooms } from "./rooms.js";
 export type { Snapshot } from "./snapshot.js";
+export { planUpgrade } from "./upgrade.js";
+export type { StateReader, UpgradeOptions, UpgradePlan } from "./upgrade.js";
 export { membershipOf, StateView } from "./state-view.js";
 export type { Member, Membership } from "./state-view.js";

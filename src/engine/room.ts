@@ -12,6 +12,7 @@ import type { Pdu, RoomEvent } from "../event/pdu.js";
 import { redact } from "../event/redact.js";
 import { attachSignature, eventSignedBytes, hashEvent } from "../event/sign.js";
 import { selectAuthEvents } from "../auth/select.js";
+import { authChain } from "../dag/auth-chain.js";
 import { domainOf } from "../ids/grammar.js";
 import { compareCodePoints } from "../json/compare.js";
 import { encodeUnpadded } from "../crypto/base64.js";
@@ -256,6 +257,36 @@ export class Room {
     return this.#memory.load(this.#host.storage, eventIds, cancel);
   }
 
+  /** Rows as they are stored, without their states. */
+  async rows(eventIds: readonly string[], cancel?: Cancel): Promise<readonly StoredEvent[]> {
+    return this.#host.storage.readEvents(this.roomId, eventIds, cancel);
+  }
+
+  /** Everything that these events rest on by `auth_events`, without themselves unless they rest on each other. */
+  async authChain(eventIds: readonly string[], cancel?: Cancel): Promise<readonly string[]> {
+    for (;;) {
+      const unread = eventIds.filter((id) => this.#memory.index.get(id) === undefined);
+      const chain = authChain(this.#memory.index, eventIds);
+      const lacking = [...unread, ...chain.missing];
+      if (lacking.length === 0) return chain.events;
+      const found = await this.load(lacking, cancel);
+      // An event that changes no state is in no index: its own citations are looked at instead.
+      const read = new Set<string>(found.map(({ event }) => event.eventId));
+      if (lacking.some((id) => !read.has(id))) throw new UsageError(`storage has lost ${lacking.join(", ")}`);
+      const outside = found.filter(({ event }) => this.#memory.index.get(event.eventId) === undefined);
+      if (outside.length > 0) {
+        const inside = eventIds.filter((id) => !outside.some(({ event }) => event.eventId === id));
+        const cited = outside.flatMap(({ event }) => event.authEvents);
+        return [...new Set([...cited, ...(await this.authChain([...inside, ...cited], cancel))])];
+      }
+    }
+  }
+
+  /** Takes over what other processes wrote to the same storage. */
+  refresh(cancel?: Cancel): Promise<void> {
+    return this.#locked(() => this.#catchUp(this.#memory.record?.revision, cancel));
+  }
+
   // ---- changing -----------------------------------------------------------------------------------------
 
   /** Reads the room from storage. `false` when there is none. Called by what owns the room. */
@@ -357,6 +388,10 @@ export class Room {
       if (!ws.changed || (await this.#commit(ws, steps, cancel))) {
         this.#freed = [...settling.leftover];
         if (settling.evicted > 0) this.#metric("room.pending.evicted", settling.evicted);
+        if (settling.outdated) {
+          this.#forget();
+          await this.#open(undefined);
+        }
         return { settling, ws };
       }
     }
@@ -377,13 +412,18 @@ export class Room {
   }
 
   async #supply(ws: Workspace, lack: Lack, cancel: Cancel | undefined): Promise<void> {
-    if (lack.facts.length === 0 && lack.events.every((id) => ws.absent.has(id))) {
+    const { policy } = lack;
+    if (lack.facts.length === 0 && policy === undefined && lack.events.every((id) => ws.absent.has(id))) {
       throw new UsageError(`storage has lost ${lack.events.join(", ")} of ${this.roomId}`);
     }
     if (lack.events.length > 0) {
       ws.supply(lack.events, await this.#memory.load(this.#host.storage, lack.events, cancel));
     }
     if (lack.facts.length > 0) await this.#memory.facts.settle(lack.facts, this.#host.keys, cancel);
+    if (policy !== undefined) {
+      const attempt = { ...policy, roomVersion: this.version.id };
+      ws.policies.set(policy.event.eventId, await this.#host.policy.checkEvent?.(attempt, cancel));
+    }
   }
 
   /** Runs a settling to its end; the steps of the current state are noted only when somebody looks at them. */
@@ -636,6 +676,18 @@ export class Room {
 
   #newEventId(): string {
     return `$${encodeUnpadded(this.#host.random.bytes(18), "url-safe")}:${this.#host.server}`;
+  }
+
+  /** An event of a local user that would be accepted now, signed and not sent: somebody else is to sign it too. */
+  async prepare(draft: LocalEvent, cancel?: Cancel): Promise<Result<Pdu>> {
+    this.#checkLocal(draft);
+    return this.#locked(async () => {
+      await this.#open(cancel);
+      const made = await this.#make(new Workspace(this.#memory), draft, cancel);
+      if (!made.ok) return made;
+      const refused = await this.#tryOwn(new Workspace(this.#memory), made.value, [], cancel);
+      return refused === undefined ? made : { ok: false, error: refused };
+    });
   }
 
   /** What a user of another server has to sign to become a member (make_join, make_knock, make_leave). */

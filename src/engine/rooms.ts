@@ -15,6 +15,7 @@ import type { CreateRoomOptions } from "./create.js";
 import type { Host } from "./host.js";
 import { Room } from "./room.js";
 import type { EmitOptions } from "./room.js";
+import type { Additions } from "./workspace.js";
 
 /** Opens rooms, each once, and makes new ones. */
 export class Rooms {
@@ -87,7 +88,11 @@ export class Rooms {
   }
 
   /** Makes a room: its create event and everything else that it begins with, in one commit. */
-  async create(options: CreateRoomOptions, emit: EmitOptions = {}): Promise<Result<Room>> {
+  async create(
+    options: CreateRoomOptions,
+    emit: EmitOptions = {},
+    additions: (roomId: string) => Partial<Additions> = () => ({}),
+  ): Promise<Result<Room>> {
     const { creator } = options;
     if (domainOf(creator) !== this.host.server) {
       throw new UsageError(`${creator} is not of ${this.host.server}: a server makes rooms for its own users only`);
@@ -97,7 +102,7 @@ export class Rooms {
     const create = await this.#createEvent(version, creator, plan.create, emit.cancel);
     if (!create.ok) return create;
     const room = this.#make(create.value.roomId, version);
-    const begun = await room.begin(create.value, plan.events, emit);
+    const begun = await room.begin(create.value, plan.events, { ...emit, additions: additions(room.roomId) });
     if (!begun.ok) return begun;
     this.adopt(room);
     return { ok: true, value: room };

@@ -10,7 +10,7 @@ import type { PendingEvent } from "../ports/storage.js";
 import type { Verdict } from "../ports/verdict.js";
 import { decide, extremitiesAfter, isSettled, isWaits, mayRedecide } from "./decide.js";
 import type { Candidate, Decision } from "./decide.js";
-import { isAllowed, verdictOf } from "./held.js";
+import { completes, isAllowed, verdictOf } from "./held.js";
 import type { Held } from "./held.js";
 import type { Step } from "./cause.js";
 import type { Snapshot } from "./snapshot.js";
@@ -39,6 +39,7 @@ export class Settling {
   #evicted = 0;
   #watched = false;
   #completing = false;
+  #outdated = false;
   readonly #steps: Step[] = [];
 
   constructor(ws: Workspace, candidates: readonly Candidate[], now: number, freed: readonly string[] = []) {
@@ -75,6 +76,11 @@ export class Settling {
 
   get evicted(): number {
     return this.#evicted;
+  }
+
+  /** Whether a state event took the place of its redacted copy: the index in memory still has that. */
+  get outdated(): boolean {
+    return this.#outdated;
   }
 
   /** Notes every step of the current state: costs a resolution for each event that leaves several ends. */
@@ -126,8 +132,7 @@ export class Settling {
       return undefined;
     }
     // The copy that was accepted first judges; a full copy takes the place of a redacted one.
-    const judged =
-      held === undefined || (held.hashMismatch && !candidate.hashMismatch) ? candidate : asHeld(candidate, held);
+    const judged = held === undefined || completes(ws.rules, held, event) ? candidate : asHeld(candidate, held);
     const outcome = decide(ws, judged);
     if (isLack(outcome)) return outcome;
     if (isWaits(outcome)) {
@@ -138,12 +143,14 @@ export class Settling {
     return this.#record(judged, outcome, held, late);
   }
 
-  #duplicate(held: Held, { event, hashMismatch }: Candidate): void {
+  #duplicate(held: Held, { event }: Candidate): void {
     const id = event.eventId;
+    const full = completes(this.#ws.rules, held, event);
     this.#duplicates.add(id);
-    this.#verdicts.set(id, verdictOf(id, held.verdict, held.hashMismatch));
-    if (held.hashMismatch && !hashMismatch) this.#ws.record({ ...held, event, hashMismatch: false });
-    return undefined;
+    this.#verdicts.set(id, verdictOf(id, held.verdict, held.hashMismatch && !full));
+    if (!full) return;
+    this.#ws.record({ ...held, event, hashMismatch: false });
+    if (event.stateKey !== undefined) this.#outdated = true;
   }
 
   #record(candidate: Candidate, decision: Decision, held: Held | undefined, late: boolean): Lack | undefined {
@@ -157,6 +164,7 @@ export class Settling {
     if (moved !== undefined && isLack(moved)) return moved;
     const step = moved === undefined ? undefined : this.#step(candidate, decision, moved.extremities, late);
     if (step !== undefined && isLack(step)) return step;
+    if (held?.hashMismatch === true && !hashMismatch && event.stateKey !== undefined) this.#outdated = true;
     const position = held?.position ?? (mode === "import" ? undefined : ws.nextPosition(live));
     ws.record({ event, hashMismatch, verdict, before, after, position, redactedBy: held?.redactedBy });
     this.#verdicts.set(id, verdictOf(id, verdict, hashMismatch));
@@ -237,7 +245,7 @@ export class Settling {
     if (!ws.memory.pending.has(row.eventId) || ws.decided.has(row.eventId)) return undefined;
     const event = ws.memory.pduOf(row);
     const { hashMismatch, origin } = row;
-    return this.#decide({ event, hashMismatch, origin, mode: "live", policy: undefined }, true);
+    return this.#decide({ event, hashMismatch, origin, mode: "live", policy: "unasked" }, true);
   }
 
   #reconsider(eventId: string): Lack | undefined {
@@ -295,28 +303,36 @@ export class Settling {
     this.#verdicts.set(event.eventId, { verdict: "pending", eventId: event.eventId, waitsFor });
     if (mode !== "live") return;
     const known = this.#ws.memory.pending.get(event.eventId);
-    this.#makeRoom(origin, known);
+    const bytes = known?.bytes ?? utf8Length(encodeCanonical(event.json));
+    if (known === undefined) this.#makeRoom(origin, bytes);
     this.#ws.putPending({
       eventId: event.eventId,
       json: event.json,
       hashMismatch,
       origin: known?.origin ?? origin,
       receivedAt: known?.receivedAt ?? this.#now,
-      bytes: known?.bytes ?? utf8Length(encodeCanonical(event.json)),
+      bytes,
       waitsFor,
     });
   }
 
   /** The oldest go first: of the same origin while that has too many, then of all. */
-  #makeRoom(origin: string, known: PendingEvent | undefined): void {
-    if (known !== undefined) return;
+  #makeRoom(origin: string, needed: number): void {
     const { limits } = this.#ws.memory;
-    const rows = this.#ws.pendingRows();
+    const rows = [...this.#ws.pendingRows()];
     const ofOrigin = rows.filter((row) => row.origin === origin);
-    const bytes = rows.reduce((sum, row) => sum + row.bytes, 0);
-    const full = rows.length >= limits.pendingCount || bytes > limits.pendingBytes;
-    const victim = ofOrigin.length >= limits.pendingPerOrigin ? ofOrigin[0] : full ? rows[0] : undefined;
-    if (victim !== undefined) this.#evict(victim.eventId);
+    let bytes = rows.reduce((sum, row) => sum + row.bytes, needed);
+    const drop = (victim: PendingEvent): void => {
+      this.#evict(victim.eventId);
+      bytes -= victim.bytes;
+      rows.splice(rows.indexOf(victim), 1);
+    };
+    const [oldest] = ofOrigin;
+    if (oldest !== undefined && ofOrigin.length >= limits.pendingPerOrigin) drop(oldest);
+    for (let [next] = rows; next !== undefined; [next] = rows) {
+      if (rows.length < limits.pendingCount && bytes <= limits.pendingBytes) return;
+      drop(next);
+    }
   }
 
   #expire(): void {

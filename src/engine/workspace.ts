@@ -6,7 +6,9 @@ import type { EventLookup } from "../auth/check.js";
 import type { FactRequest } from "../auth/verdict.js";
 import type { RoomIndex } from "../dag/room-index.js";
 import type { Refusal } from "../errors.js";
+import type { Pdu } from "../event/pdu.js";
 import { compareCodePoints } from "../json/compare.js";
+import type { PolicyRefusal } from "../ports/policy.js";
 import type {
   Batch,
   Intent,
@@ -23,11 +25,18 @@ import type { RoomMemory } from "./memory.js";
 import { groupRow } from "./snapshot.js";
 import type { Snapshot } from "./snapshot.js";
 
-/** What is lacking: events that storage may have, and signatures to verify. */
+/** What is lacking: events that storage may have, signatures to verify, and what the host's policy says. */
 export interface Lack {
   readonly lack: true;
   readonly events: readonly string[];
   readonly facts: readonly FactRequest[];
+  readonly policy?: Received;
+}
+
+/** An event and the server that it came from. */
+export interface Received {
+  readonly event: Pdu;
+  readonly origin: string;
 }
 
 /** States that no room can have, which only events with hostile ids make. */
@@ -53,6 +62,8 @@ export class Workspace {
   readonly index: RoomIndex;
   /** Ids that storage was asked for and does not have. */
   readonly absent: Set<string> = new Set();
+  /** What the host's policy was asked about here, and what it said. */
+  readonly policies: Map<string, PolicyRefusal | undefined> = new Map();
   /** Decided here, in the order of decision; each overrides what memory holds. */
   readonly decided: Map<string, Held> = new Map();
   readonly #supplied = new Map<string, Held>();
@@ -89,6 +100,12 @@ export class Workspace {
     const ids = new Set<string>(found.map(({ event }) => event.eventId));
     for (const held of found) this.#supplied.set(held.event.eventId, held);
     for (const id of asked) if (!ids.has(id)) this.absent.add(id);
+  }
+
+  /** What the host's policy holds against an event. */
+  policyOn(received: Received): PolicyRefusal | Lack | undefined {
+    const { eventId } = received.event;
+    return this.policies.has(eventId) ? this.policies.get(eventId) : { ...lacking([]), policy: received };
   }
 
   /** As the rules that look at `auth_events` read events. */

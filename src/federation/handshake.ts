@@ -1,0 +1,369 @@
+/**
+ * Becoming or ceasing to be a member by way of a server that is in the room: join, knock, leave. Each is a
+ * template asked for (`make_…`), filled in and signed here, and handed back (`send_…`). Both sides are here.
+ * A server that is in the room does none of this: it sends the membership event itself.
+ */
+import { refuse } from "../errors.js";
+import type { Refusal, Result } from "../errors.js";
+import { scalarLevel, userLevel } from "../auth/power.js";
+import { reaches } from "../auth/judge.js";
+import { encodeUnpadded } from "../crypto/base64.js";
+import type { Room } from "../engine/room.js";
+import { listOf } from "../engine/fetch.js";
+import { checkJson, readPdu } from "../event/format.js";
+import type { Pdu } from "../event/pdu.js";
+import { attachSignature, eventSignedBytes, hashEvent } from "../event/sign.js";
+import { domainOf } from "../ids/grammar.js";
+import { get, isArray, isObject } from "../json/value.js";
+import type { JsonObject, JsonValue } from "../json/value.js";
+import { compareCodePoints } from "../json/compare.js";
+import type { Cancel } from "../ports/cancel.js";
+import type { EventTemplate, OperationRequest, OperationResult } from "../ports/operations.js";
+import type { RoomVersion } from "../versions/room-version.js";
+import {
+  answer,
+  currentlyRefused,
+  fail,
+  failBy,
+  isAuthorised,
+  memberEvent,
+  previewOf,
+  refusedBy,
+  residentRoom,
+} from "./context.js";
+import type { Failed, Federation } from "./context.js";
+
+type Membership = "join" | "knock" | "leave";
+
+// ---- the side of a server that is in the room -------------------------------------------------------------
+
+export async function serveMakeJoin(
+  federation: Federation,
+  origin: string,
+  { roomId, userId, versions }: OperationRequest<"make_join">,
+): Promise<OperationResult<"make_join">> {
+  const room = await residentRoom(federation, roomId);
+  if (room === undefined) return fail("not_found", `no user of this server is in ${roomId}`);
+  const barred = await barredFrom(federation, room, { origin, userId, versions, membership: "join" });
+  if (barred !== undefined) return barred;
+  const authorised = await authorisation(federation, room, userId);
+  if (!authorised.ok) return authorised;
+  return template(room, userId, { membership: "join", ...authorised.value });
+}
+
+export async function serveMakeKnock(
+  federation: Federation,
+  origin: string,
+  { roomId, userId, versions }: OperationRequest<"make_knock">,
+): Promise<OperationResult<"make_knock">> {
+  const room = await residentRoom(federation, roomId);
+  if (room === undefined) return fail("not_found", `no user of this server is in ${roomId}`);
+  const barred = await barredFrom(federation, room, { origin, userId, versions, membership: "knock" });
+  return barred ?? template(room, userId, { membership: "knock" });
+}
+
+export async function serveMakeLeave(
+  federation: Federation,
+  origin: string,
+  { roomId, userId }: OperationRequest<"make_leave">,
+): Promise<OperationResult<"make_leave">> {
+  const room = await residentRoom(federation, roomId);
+  if (room === undefined) return fail("not_found", `no user of this server is in ${roomId}`);
+  if (domainOf(userId) !== origin) return fail("forbidden", `${userId} is not of ${origin}`);
+  return template(room, userId, { membership: "leave" });
+}
+
+/** FL1: the user belongs to the origin, and the caller knows the room's version. */
+async function barredFrom(
+  { host }: Federation,
+  room: Room,
+  attempt: {
+    readonly origin: string;
+    readonly userId: string;
+    readonly versions: readonly string[];
+    readonly membership: "join" | "knock";
+  },
+): Promise<Failed | undefined> {
+  const { origin, userId, versions, membership } = attempt;
+  if (domainOf(userId) !== origin) return fail("forbidden", `${userId} is not of ${origin}`);
+  if (!listOf(versions).includes(room.version.id)) {
+    return fail("incompatible_room_version", `the room has version ${room.version.id}`, room.version.id);
+  }
+  const refused = await host.policy.checkJoin?.({ roomId: room.roomId, userId, membership });
+  return refused === undefined ? undefined : fail("policy_refused", `${refused.code}: ${refused.reason}`);
+}
+
+async function template(
+  room: Room,
+  userId: string,
+  content: JsonObject,
+): Promise<{ readonly ok: true; readonly value: EventTemplate } | Failed> {
+  const draft = { type: "m.room.member", stateKey: userId, sender: userId, content };
+  const made = await room.template(draft);
+  if (!made.ok) return failBy(made.error);
+  const refused = currentlyRefused(room, made.value);
+  if (refused !== undefined) return failBy(refused);
+  return { ok: true, value: { roomVersion: room.version.id, event: made.value } };
+}
+
+/**
+ * The user of this server who lets somebody into a restricted room, for those who need one (FL3). Nobody: the
+ * user is invited or joined, or the room is not restricted, and the rules decide alone.
+ */
+export async function authorisation(
+  federation: Federation,
+  room: Room,
+  userId: string,
+): Promise<{ readonly ok: true; readonly value: { readonly join_authorised_via_users_server?: string } } | Failed> {
+  const { rules } = room.version;
+  const none = { ok: true, value: {} } as const;
+  if (!isAuthorised(rules, room.control.joinRule)) return none;
+  const membership = room.current.membership(userId);
+  if (membership === "join" || membership === "invite") return none;
+  if (membership === "ban") return fail("forbidden", `${userId} is banned`);
+  const allow = get(room.state("m.room.join_rules")?.content ?? {}, "allow");
+  let unknown = false;
+  for (const entry of isArray(allow) ? allow : []) {
+    const roomId = isObject(entry) && get(entry, "type") === "m.room_membership" ? get(entry, "room_id") : undefined;
+    if (typeof roomId !== "string") continue;
+    const other = await residentRoom(federation, roomId);
+    if (other === undefined) unknown = true;
+    else if (other.current.membership(userId) === "join") return authoriser(room);
+  }
+  if (unknown) return fail("unable_to_authorise_join", "this server is not in all rooms that would let the user in");
+  return fail("forbidden", `${userId} is in none of the rooms that would let them in`);
+}
+
+function authoriser(
+  room: Room,
+): { readonly ok: true; readonly value: { readonly join_authorised_via_users_server: string } } | Failed {
+  const { rules } = room.version;
+  const create = room.state("m.room.create");
+  const powerLevels = room.state("m.room.power_levels");
+  const needed = scalarLevel(rules, powerLevels, "invite");
+  for (const userId of [...room.localUsers].sort(compareCodePoints)) {
+    if (create !== undefined && reaches(userLevel(rules, create, powerLevels, userId), needed)) {
+      return { ok: true, value: { join_authorised_via_users_server: userId } };
+    }
+  }
+  return fail("unable_to_grant_join", "no user of this server may invite");
+}
+
+export async function serveSendJoin(
+  federation: Federation,
+  origin: string,
+  { roomId, event }: OperationRequest<"send_join">,
+): Promise<OperationResult<"send_join">> {
+  const adopted = await adopt(federation, origin, { roomId, event, membership: "join" });
+  if (!adopted.ok) return adopted;
+  const { room, pdu } = adopted.value;
+  const at = await room.stateAt(pdu.eventId);
+  if (at === undefined) return fail("internal", "the state before the join is not known");
+  const stateIds = at.before.ids();
+  const chain = await room.authChain([...stateIds, pdu.eventId]);
+  const rest = chain.filter((id) => !stateIds.includes(id));
+  const known = new Map((await room.rows([...stateIds, ...rest])).map((row) => [row.eventId, row.json]));
+  const jsonOf = (ids: readonly string[]): readonly JsonValue[] => ids.flatMap((id) => known.get(id) ?? []);
+  return answer<"send_join">({ event: pdu.json, state: jsonOf(stateIds), authChain: jsonOf(rest) });
+}
+
+export async function serveSendKnock(
+  federation: Federation,
+  origin: string,
+  { roomId, event }: OperationRequest<"send_knock">,
+): Promise<OperationResult<"send_knock">> {
+  const adopted = await adopt(federation, origin, { roomId, event, membership: "knock" });
+  if (!adopted.ok) return adopted;
+  return answer<"send_knock">({ knockRoomState: previewOf(adopted.value.room) });
+}
+
+export async function serveSendLeave(
+  federation: Federation,
+  origin: string,
+  { roomId, event }: OperationRequest<"send_leave">,
+): Promise<OperationResult<"send_leave">> {
+  const adopted = await adopt(federation, origin, { roomId, event, membership: "leave" });
+  return adopted.ok ? answer<"send_leave">({}) : adopted;
+}
+
+/** FL2: a foreign event is taken in as the sender's server signed it, or not at all; then it is everybody's. */
+async function adopt(
+  federation: Federation,
+  origin: string,
+  sent: { readonly roomId: string; readonly event: JsonValue; readonly membership: Membership },
+): Promise<{ readonly ok: true; readonly value: { readonly room: Room; readonly pdu: Pdu } } | Failed> {
+  const { roomId, membership } = sent;
+  const room = await residentRoom(federation, roomId);
+  if (room === undefined) return fail("not_found", `no user of this server is in ${roomId}`);
+  const checked = memberEvent(sent.event, { roomId, membership, origin }, (event) => get(event, "sender"), domainOf);
+  if (!checked.ok) return checked;
+  let event = checked.value;
+  if (get(event, "sender") !== get(event, "state_key")) return fail("invalid_param", "`state_key` is not the sender");
+  const content = get(event, "content");
+  const authoriser = isObject(content) ? get(content, "join_authorised_via_users_server") : undefined;
+  if (typeof authoriser === "string" && domainOf(authoriser) === federation.host.server && membership === "join") {
+    const userId = get(event, "sender");
+    const authorised = await authorisation(federation, room, typeof userId === "string" ? userId : "");
+    if (!authorised.ok) return authorised;
+    event = await room.cosign(event);
+  }
+  const adopted = await room.adopt(event, { origin });
+  return adopted.ok ? { ok: true, value: { room, pdu: adopted.value } } : failBy(adopted.error);
+}
+
+// ---- the side of a server that is not ---------------------------------------------------------------------
+
+export interface HandshakeRequest {
+  readonly roomId: string;
+  readonly userId: string;
+  /** Servers that are in the room, the likeliest first. */
+  readonly via: readonly string[];
+  readonly cancel?: Cancel | undefined;
+}
+
+/** A membership event of a local user that a server of the room would take. */
+interface Filled {
+  readonly version: RoomVersion;
+  readonly event: JsonObject;
+}
+
+/** Asks each server for a template in turn, and gives what is to be sent back to `send`. The first success counts. */
+async function shake<T>(
+  federation: Federation,
+  { roomId, userId, via, cancel }: HandshakeRequest,
+  membership: Membership,
+  send: (server: string, filled: Filled) => Promise<Result<T>>,
+): Promise<Result<T>> {
+  const { host } = federation;
+  let last: { readonly ok: false; readonly error: Refusal } = refuse("unreachable", `no server to reach ${roomId} by`);
+  for (const server of new Set(via)) {
+    if (server === host.server) continue;
+    const versions = host.versions.ids();
+    const made =
+      membership === "join"
+        ? await host.transport.request(server, "make_join", { roomId, userId, versions }, cancel)
+        : membership === "knock"
+          ? await host.transport.request(server, "make_knock", { roomId, userId, versions }, cancel)
+          : await host.transport.request(server, "make_leave", { roomId, userId }, cancel);
+    if (!made.ok) {
+      last = refusedBy(server, made.error);
+      continue;
+    }
+    const filled = await fill(federation, made.value, { roomId, userId, membership, cancel });
+    const sent = filled.ok ? await send(server, filled.value) : filled;
+    if (sent.ok) return sent;
+    last = sent;
+  }
+  return last;
+}
+
+/**
+ * The event that a template asks for. Of the template only its place in the graph is taken over, and who
+ * authorises a restricted join: a server never signs what another one wrote.
+ */
+async function fill(
+  { host, rooms }: Federation,
+  made: EventTemplate,
+  wanted: { roomId: string; userId: string; membership: Membership; cancel: Cancel | undefined },
+): Promise<Result<Filled>> {
+  const { roomId, userId, membership, cancel } = wanted;
+  const known = host.versions.get(made.roomVersion);
+  if (!known.ok) return known;
+  const version = rooms.version(known.value.id);
+  const { rules } = version;
+  const checked = checkJson(rules, made.event);
+  if (!checked.ok) return checked;
+  const given = checked.value;
+  if (!isObject(given) || get(given, "type") !== "m.room.member" || get(given, "room_id") !== roomId) {
+    return refuse("bad_format", "the template is no membership event of the room");
+  }
+  const theirs = get(given, "content");
+  if (get(given, "sender") !== userId || get(given, "state_key") !== userId || !isObject(theirs)) {
+    return refuse("bad_format", "the template is not for the user");
+  }
+  if (get(theirs, "membership") !== membership) return refuse("bad_format", "the template is for another membership");
+  const authoriser = get(theirs, "join_authorised_via_users_server");
+  const event: JsonObject = {
+    type: "m.room.member",
+    room_id: roomId,
+    sender: userId,
+    state_key: userId,
+    content: {
+      membership,
+      ...(typeof authoriser === "string" ? { join_authorised_via_users_server: authoriser } : {}),
+    },
+    depth: get(given, "depth") ?? 0,
+    prev_events: get(given, "prev_events") ?? [],
+    auth_events: get(given, "auth_events") ?? [],
+    origin_server_ts: host.clock.now(),
+    ...(rules.format.eventIds === "in-pdu"
+      ? { event_id: `$${encodeUnpadded(host.random.bytes(18), "url-safe")}:${host.server}` }
+      : {}),
+  };
+  const hashed = hashEvent(event);
+  const { keyId, signature } = await host.keys.sign(eventSignedBytes(rules, hashed), cancel);
+  const signed = attachSignature(hashed, { server: host.server, keyId, signature });
+  const pdu = readPdu(rules, signed);
+  return pdu.ok ? { ok: true, value: { version, event: pdu.value.json } } : pdu;
+}
+
+/** Joins by way of a server in the room. The room is stored when it resolves. */
+export function joinRemotely(federation: Federation, request: HandshakeRequest, intent: string): Promise<Result<Room>> {
+  const { host, rooms } = federation;
+  const { roomId, userId, cancel } = request;
+  return shake(federation, request, "join", async (server, { version, event }) => {
+    const sent = await host.transport.request(server, "send_join", { roomId, event }, cancel);
+    if (!sent.ok) return refusedBy(server, sent.error);
+    const state = listOf(sent.value.state);
+    const authChain = listOf(sent.value.authChain);
+    if (state.length + authChain.length > host.limits.joinEvents) {
+      return refuse("too_large", `${server} answered with ${state.length + authChain.length} events`);
+    }
+    const accepted = sameEvent(event, sent.value.event) ?? event;
+    const room = await rooms.forJoin(roomId, version.id, cancel);
+    const imported = await room.importJoin(
+      { event: accepted, state, authChain, origin: server },
+      { cancel, additions: { intentsRemove: [intent], outsideRemove: [{ roomId, userId }] } },
+    );
+    if (!imported.ok) return imported;
+    rooms.adopt(room);
+    return { ok: true, value: room };
+  });
+}
+
+/** The resident server's copy, if it is the same event with more signatures (restricted joins). */
+function sameEvent(sent: JsonObject, theirs: JsonValue): JsonObject | undefined {
+  if (!isObject(theirs)) return undefined;
+  const signatures = get(theirs, "signatures");
+  return isObject(signatures) ? { ...sent, signatures: { ...signatures, ...ownSignatures(sent) } } : undefined;
+}
+
+function ownSignatures(event: JsonObject): JsonObject {
+  const signatures = get(event, "signatures");
+  return isObject(signatures) ? signatures : {};
+}
+
+export function knockRemotely(federation: Federation, request: HandshakeRequest): Promise<Result<JsonObject>> {
+  const { host } = federation;
+  const { roomId, userId, cancel } = request;
+  return shake(federation, request, "knock", async (server, { version, event }) => {
+    const sent = await host.transport.request(server, "send_knock", { roomId, event }, cancel);
+    if (!sent.ok) return refusedBy(server, sent.error);
+    const state = listOf(sent.value.knockRoomState).filter(isObject);
+    const row = { roomId, userId, membership: "knock", roomVersion: version.id, event, state } as const;
+    await host.storage.putOutside(row, cancel);
+    return { ok: true, value: event };
+  });
+}
+
+/** Rejects an invite, or takes back a knock. */
+export function leaveRemotely(federation: Federation, request: HandshakeRequest): Promise<Result<JsonObject>> {
+  const { host } = federation;
+  const { roomId, userId, cancel } = request;
+  return shake(federation, request, "leave", async (server, { event }) => {
+    const sent = await host.transport.request(server, "send_leave", { roomId, event }, cancel);
+    if (!sent.ok) return refusedBy(server, sent.error);
+    await host.storage.removeOutside(roomId, userId, cancel);
+    return { ok: true, value: event };
+  });
+}

@@ -1,0 +1,105 @@
+/** Answering the operations of other servers: no request is believed, and nothing that goes wrong is thrown. */
+import type { Cancel } from "../ports/cancel.js";
+import type { OperationName, OperationRequest, OperationResult } from "../ports/operations.js";
+import type { Receiver } from "../ports/transport.js";
+import { fail } from "./context.js";
+import type { Federation } from "./context.js";
+import {
+  serveMakeJoin,
+  serveMakeKnock,
+  serveMakeLeave,
+  serveSendJoin,
+  serveSendKnock,
+  serveSendLeave,
+} from "./handshake.js";
+import { serveInvite } from "./invite.js";
+import {
+  serveBackfill,
+  serveEvent,
+  serveEventAuth,
+  serveMissingEvents,
+  serveState,
+  serveStateIds,
+} from "./retrieve.js";
+import type { Transactions } from "./transactions.js";
+
+type Handlers = {
+  readonly [N in OperationName]: (
+    federation: Federation,
+    origin: string,
+    request: OperationRequest<N>,
+  ) => Promise<OperationResult<N>>;
+};
+
+/** Each operation and what answers it. */
+function handlersOf(transactions: Transactions): Handlers {
+  return {
+    invite: serveInvite,
+    make_join: serveMakeJoin,
+    send_join: serveSendJoin,
+    make_knock: serveMakeKnock,
+    send_knock: serveSendKnock,
+    make_leave: serveMakeLeave,
+    send_leave: serveSendLeave,
+    event: serveEvent,
+    state: serveState,
+    state_ids: serveStateIds,
+    event_auth: serveEventAuth,
+    backfill: serveBackfill,
+    get_missing_events: serveMissingEvents,
+    send: (_, origin, request) => transactions.receive(origin, request),
+  };
+}
+
+/** What every request of an operation must hold as text; everything else is looked at where it is used. */
+const texts: Readonly<Record<OperationName, readonly string[]>> = {
+  invite: ["roomId", "roomVersion"],
+  make_join: ["roomId", "userId"],
+  send_join: ["roomId"],
+  make_knock: ["roomId", "userId"],
+  send_knock: ["roomId"],
+  make_leave: ["roomId", "userId"],
+  send_leave: ["roomId"],
+  event: ["roomId", "eventId"],
+  state: ["roomId", "eventId"],
+  state_ids: ["roomId", "eventId"],
+  event_auth: ["roomId", "eventId"],
+  backfill: ["roomId"],
+  get_missing_events: ["roomId"],
+  send: ["transactionId"],
+};
+
+function lackingText(name: OperationName, request: unknown): string | undefined {
+  const keys = texts[name];
+  if (typeof request !== "object" || request === null) return keys[0];
+  const values = new Map<string, unknown>(Object.entries(request));
+  return keys.find((key) => typeof values.get(key) !== "string");
+}
+
+export function receiverOf(
+  federation: Federation,
+  transactions: Transactions,
+  onContact: (origin: string) => void,
+): Receiver {
+  const handlers = handlersOf(transactions);
+  const { host } = federation;
+  return async <N extends OperationName>(
+    origin: string,
+    name: N,
+    request: OperationRequest<N>,
+    cancel?: Cancel,
+  ): Promise<OperationResult<N>> => {
+    if (!Object.hasOwn(handlers, name)) return fail("bad_request", `there is no operation ${name}`);
+    const lacking = lackingText(name, request);
+    if (lacking !== undefined) return fail("bad_request", `\`${lacking}\` must be a string`);
+    try {
+      const refused = await host.policy.checkServer?.(origin, cancel);
+      if (refused !== undefined) return fail("policy_refused", `${refused.code}: ${refused.reason}`);
+      onContact(origin);
+      return await handlers[name](federation, origin, request);
+    } catch (error) {
+      host.observer.onFault?.({ where: `operation ${name} of ${origin}`, error });
+      return fail("internal", "the operation failed here");
+    }
+  };
+}

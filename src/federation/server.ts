@@ -1,0 +1,435 @@
+/**
+ * A server that shares rooms with others: local users act through it, other servers' operations are answered,
+ * and what is to be delivered is delivered.
+ */
+import { refuse, UsageError } from "../errors.js";
+import type { Result } from "../errors.js";
+import { CancelledError } from "../engine/room.js";
+import type { LocalEvent, Room } from "../engine/room.js";
+import type { CreateRoomOptions } from "../engine/create.js";
+import { hostOf } from "../engine/host.js";
+import type { Host, HostOptions } from "../engine/host.js";
+import { Rooms } from "../engine/rooms.js";
+import type { Membership } from "../engine/state-view.js";
+import { listOf } from "../engine/fetch.js";
+import { planUpgrade } from "../engine/upgrade.js";
+import type { Pdu } from "../event/pdu.js";
+import { domainOf } from "../ids/grammar.js";
+import { get } from "../json/value.js";
+import type { JsonObject } from "../json/value.js";
+import type { Cancel } from "../ports/cancel.js";
+import type { ThirdPartyIdentifier } from "../ports/identity.js";
+import type { Intent, OutsideMembership } from "../ports/storage.js";
+import type { Receipt } from "../ports/verdict.js";
+import { authorisation } from "./handshake.js";
+import { joinRemotely, knockRemotely, leaveRemotely } from "./handshake.js";
+import { inviteRemotely } from "./invite.js";
+import { Outbox } from "./outbox.js";
+import { receiverOf } from "./receiver.js";
+import { Transactions } from "./transactions.js";
+
+/** What a user does in a room. */
+export interface Acting {
+  readonly roomId: string;
+  readonly userId: string;
+  readonly reason?: string;
+  readonly cancel?: Cancel | undefined;
+}
+
+export interface Joining extends Acting {
+  /** Servers to ask when this server is not in the room; the inviter's server is tried anyway. */
+  readonly via?: readonly string[];
+}
+
+/** What a user does to another. */
+export interface Moderating extends Acting {
+  readonly target: string;
+}
+
+export interface Sending extends Acting {
+  readonly type: string;
+  readonly content: JsonObject;
+}
+
+export interface Upgrading extends Acting {
+  readonly version: string;
+  readonly additionalCreators?: readonly string[];
+}
+
+/** A room that a user has to do with. */
+export interface RoomOfUser {
+  readonly roomId: string;
+  readonly membership: Membership;
+  /** For invites and knocks in rooms that this server is not in. */
+  readonly outside?: OutsideMembership;
+}
+
+/** See {@link createServer}. */
+export class Server {
+  readonly host: Host;
+  readonly rooms: Rooms;
+  readonly #outbox: Outbox;
+  readonly #transactions: Transactions;
+  #stopListening: (() => void) | undefined;
+
+  constructor(options: HostOptions) {
+    this.host = hostOf(options);
+    this.rooms = new Rooms(this.host, (destinations) => {
+      this.#outbox.kick(destinations);
+    });
+    this.#outbox = new Outbox(this.#federation);
+    this.#transactions = new Transactions(this.#federation);
+  }
+
+  get #federation(): { readonly host: Host; readonly rooms: Rooms } {
+    return { host: this.host, rooms: this.rooms };
+  }
+
+  /** Begins to answer other servers, to deliver what is queued, and to finish what a restart interrupted. */
+  async start(): Promise<void> {
+    if (this.#stopListening !== undefined) return;
+    this.#stopListening = this.host.transport.listen(
+      receiverOf(this.#federation, this.#transactions, (origin) => {
+        this.#outbox.wake(origin);
+      }),
+    );
+    await this.#outbox.resume();
+    await this.resume();
+  }
+
+  /** Answers nobody and delivers nothing any more. What is queued stays in storage. */
+  stop(): void {
+    this.#stopListening?.();
+    this.#stopListening = undefined;
+    this.#outbox.stop();
+  }
+
+  /** Whether something is on its way to another server, or waits to be sent again. */
+  get isDelivering(): boolean {
+    return this.#outbox.busy;
+  }
+
+  // ---- rooms ----------------------------------------------------------------------------------------------
+
+  /** A room that is stored here. */
+  room(roomId: string, cancel?: Cancel): Promise<Room | undefined> {
+    return this.rooms.open(roomId, cancel);
+  }
+
+  create(options: CreateRoomOptions, cancel?: Cancel): Promise<Result<Room>> {
+    return settled(() => this.rooms.create(options, { cancel }));
+  }
+
+  /** Every room that a user of this server has to do with; those they left are not among them. */
+  async roomsOf(userId: string, cancel?: Cancel): Promise<readonly RoomOfUser[]> {
+    const found = new Map<string, RoomOfUser>();
+    for (const outside of await this.host.storage.readOutside(userId, cancel)) {
+      found.set(outside.roomId, { roomId: outside.roomId, membership: outside.membership, outside });
+    }
+    for (const room of await this.rooms.all(cancel)) {
+      const membership = room.current.membership(userId);
+      const stale = !room.isResident && membership !== "ban";
+      if (membership !== "leave" && !stale) found.set(room.roomId, { roomId: room.roomId, membership });
+    }
+    return [...found.values()];
+  }
+
+  // ---- sending --------------------------------------------------------------------------------------------
+
+  /** Sends an event that is no state. */
+  send({ roomId, userId, type, content, cancel }: Sending): Promise<Result<Pdu>> {
+    return this.#emit(roomId, { type, sender: userId, content }, cancel);
+  }
+
+  setState(request: Sending & { readonly stateKey?: string }): Promise<Result<Pdu>> {
+    const { roomId, userId, type, content, stateKey = "", cancel } = request;
+    return this.#emit(roomId, { type, stateKey, sender: userId, content }, cancel);
+  }
+
+  redact({ roomId, userId, eventId, reason, cancel }: Acting & { readonly eventId: string }): Promise<Result<Pdu>> {
+    const content = reasonOf(reason);
+    return this.#emit(roomId, { type: "m.room.redaction", sender: userId, content, redacts: eventId }, cancel);
+  }
+
+  kick({ target, ...acting }: Moderating): Promise<Result<Pdu>> {
+    return this.#member(acting, target, { membership: "leave" });
+  }
+
+  ban({ target, ...acting }: Moderating): Promise<Result<Pdu>> {
+    return this.#member(acting, target, { membership: "ban" });
+  }
+
+  unban({ target, ...acting }: Moderating): Promise<Result<Pdu>> {
+    return this.#member(acting, target, { membership: "leave" });
+  }
+
+  #member({ roomId, userId, reason, cancel }: Acting, target: string, content: JsonObject): Promise<Result<Pdu>> {
+    const full = { ...content, ...reasonOf(reason) };
+    return this.#emit(roomId, { type: "m.room.member", stateKey: target, sender: userId, content: full }, cancel);
+  }
+
+  #emit(roomId: string, draft: LocalEvent, cancel: Cancel | undefined): Promise<Result<Pdu>> {
+    return settled(async () => {
+      const room = await this.#resident(roomId, cancel);
+      if (room === undefined) return this.#notHere(roomId);
+      const sent = await room.emit([draft], { cancel });
+      const [event] = sent.ok ? sent.value : [];
+      return event === undefined ? (sent as { ok: false } & typeof sent) : { ok: true, value: event };
+    });
+  }
+
+  async #resident(roomId: string, cancel: Cancel | undefined): Promise<Room | undefined> {
+    const room = await this.rooms.open(roomId, cancel);
+    return room?.isResident === true ? room : undefined;
+  }
+
+  #notHere(roomId: string): { readonly ok: false } & Result<never> {
+    return refuse("unknown_room", `no user of ${this.host.server} is in ${roomId}: join it first`);
+  }
+
+  // ---- membership -----------------------------------------------------------------------------------------
+
+  /**
+   * Joins a room. In a room that this server is in, it is an event like any other; else a server of the room is
+   * asked, one after the other. A join that was begun is carried on after a restart.
+   */
+  join(request: Joining): Promise<Result<Room>> {
+    const { roomId, userId, cancel } = request;
+    this.#own(userId);
+    return settled(async () => {
+      const refused = await this.host.policy.checkJoin?.({ roomId, userId, membership: "join" }, cancel);
+      if (refused !== undefined) return refuse("policy_refused", `${refused.code}: ${refused.reason}`);
+      const room = await this.#resident(roomId, cancel);
+      if (room !== undefined) {
+        const joined = await this.#joinHere(room, request);
+        if (joined !== undefined) return joined;
+      }
+      return this.#joinThere(request);
+    });
+  }
+
+  /** `undefined` when only another server can let the user into a restricted room. */
+  async #joinHere(room: Room, { userId, reason, cancel }: Joining): Promise<Result<Room> | undefined> {
+    const authorised = await authorisation(this.#federation, room, userId);
+    if (!authorised.ok) {
+      if (authorised.error.code !== "forbidden") return undefined;
+      return refuse("auth_rejected", authorised.error.reason);
+    }
+    const content = { membership: "join", ...authorised.value, ...reasonOf(reason) };
+    const additions = { outsideRemove: [{ roomId: room.roomId, userId }] };
+    const draft: LocalEvent = { type: "m.room.member", stateKey: userId, sender: userId, content };
+    const joined = await room.emit([draft], { cancel, additions });
+    return joined.ok ? { ok: true, value: room } : joined;
+  }
+
+  async #joinThere({ roomId, userId, via = [], cancel }: Joining): Promise<Result<Room>> {
+    const servers = [...new Set([...(await this.#servers(roomId, userId, cancel)), ...via])];
+    const intent = joinIntent(roomId, userId, servers);
+    await this.host.storage.putIntent(intent, cancel);
+    const joined = await joinRemotely(this.#federation, { roomId, userId, via: servers, cancel }, intent.id);
+    // What could not be done was answered; only what was interrupted is taken up again.
+    if (!joined.ok) await this.host.storage.removeIntent(intent.id);
+    return joined;
+  }
+
+  /** Servers that are, or were, in a room that this server is not in. */
+  async #servers(roomId: string, userId: string, cancel: Cancel | undefined): Promise<readonly string[]> {
+    const room = await this.rooms.open(roomId, cancel);
+    const outside = (await this.host.storage.readOutside(userId, cancel)).filter((one) => one.roomId === roomId);
+    const senders = outside.flatMap(({ event, state }) => [event, ...state].map((one) => get(one, "sender")));
+    const domains = senders.flatMap((sender) => (typeof sender === "string" ? (domainOf(sender) ?? []) : []));
+    return [...new Set([...domains, ...(room?.servers ?? [])])].filter((server) => server !== this.host.server);
+  }
+
+  async knock(request: Joining): Promise<Result<JsonObject>> {
+    const { roomId, userId, reason, via = [], cancel } = request;
+    this.#own(userId);
+    return settled(async () => {
+      const room = await this.#resident(roomId, cancel);
+      if (room !== undefined) {
+        const sent = await this.#member(
+          { roomId, userId, ...(reason === undefined ? {} : { reason }), cancel },
+          userId,
+          {
+            membership: "knock",
+          },
+        );
+        return sent.ok ? { ok: true, value: sent.value.json } : sent;
+      }
+      return knockRemotely(this.#federation, { roomId, userId, via, cancel });
+    });
+  }
+
+  /** Leaves a room, rejects an invite, or takes back a knock. */
+  async leave(request: Joining): Promise<Result<JsonObject>> {
+    const { roomId, userId, reason, via = [], cancel } = request;
+    this.#own(userId);
+    return settled(async () => {
+      const room = await this.#resident(roomId, cancel);
+      if (room !== undefined) {
+        const content = { membership: "leave", ...reasonOf(reason) };
+        const draft: LocalEvent = { type: "m.room.member", stateKey: userId, sender: userId, content };
+        const additions = { outsideRemove: [{ roomId, userId }] };
+        const sent = await room.emit([draft], { cancel, additions });
+        const [event] = sent.ok ? sent.value : [];
+        if (!sent.ok) return sent;
+        return event === undefined ? this.#notHere(roomId) : { ok: true, value: event.json };
+      }
+      const servers = [...new Set([...(await this.#servers(roomId, userId, cancel)), ...via])];
+      return leaveRemotely(this.#federation, { roomId, userId, via: servers, cancel });
+    });
+  }
+
+  /** Invites a user. If their server is not in the room it is asked to sign first. */
+  invite({ roomId, userId, target, reason, cancel }: Moderating): Promise<Result<Pdu>> {
+    this.#own(userId);
+    return settled(async () => {
+      const room = await this.#resident(roomId, cancel);
+      if (room === undefined) return this.#notHere(roomId);
+      const content = { membership: "invite", ...reasonOf(reason) };
+      const server = domainOf(target);
+      if (server === this.host.server || (server !== undefined && room.isServerJoined(server))) {
+        if (server === this.host.server) {
+          const state = [] as const;
+          const attempt = { roomId, roomVersion: room.version.id, sender: userId, target, state };
+          const refused = await this.host.policy.checkInvite?.(attempt, cancel);
+          if (refused !== undefined) return refuse("policy_refused", `${refused.code}: ${refused.reason}`);
+        }
+        return this.#emit(roomId, { type: "m.room.member", stateKey: target, sender: userId, content }, cancel);
+      }
+      return inviteRemotely(this.#federation, room, { sender: userId, target, content, cancel });
+    });
+  }
+
+  /** Invites whoever the host's Identity port finds behind a phone number, an address or a handle. */
+  async inviteIdentifier(request: Acting & { readonly identifier: ThirdPartyIdentifier }): Promise<Result<Pdu>> {
+    const { identity } = this.host;
+    if (identity === undefined) throw new UsageError("give the server an Identity port to invite by identifier");
+    const target = await identity.resolve(request.identifier, request.cancel);
+    if (target !== undefined) return this.invite({ ...request, target });
+    return refuse("bad_identifier", `nobody is known by that ${request.identifier.medium}`);
+  }
+
+  #own(userId: string): void {
+    if (domainOf(userId) !== this.host.server) {
+      throw new UsageError(`${userId} is not of ${this.host.server}: a server acts for its own users only`);
+    }
+  }
+
+  // ---- history --------------------------------------------------------------------------------------------
+
+  /** Asks servers of the room for events before the oldest ones here. */
+  async backfill(roomId: string, limit: number, cancel?: Cancel): Promise<Result<readonly Receipt[]>> {
+    const room = await this.#resident(roomId, cancel);
+    if (room === undefined) return this.#notHere(roomId);
+    const from = room.gaps.map(({ missing }) => missing).slice(0, 20);
+    if (from.length === 0) return { ok: true, value: [] };
+    for (const server of room.servers.filter((name) => name !== this.host.server)) {
+      const sent = await this.host.transport.request(server, "backfill", { roomId, from, limit }, cancel);
+      const events = sent.ok ? listOf(sent.value.events) : [];
+      if (events.length === 0) continue;
+      return {
+        ok: true,
+        value: await room.receive(events.slice(0, limit), { origin: server, mode: "history", cancel }),
+      };
+    }
+    return refuse("unreachable", `no server of ${roomId} had older events`);
+  }
+
+  // ---- upgrade --------------------------------------------------------------------------------------------
+
+  /**
+   * Replaces a room by one of another version. The new room comes first, the tombstone last; a restart in
+   * between carries on.
+   */
+  upgrade(request: Upgrading): Promise<Result<Room>> {
+    const { roomId, userId, version, additionalCreators = [], cancel } = request;
+    this.#own(userId);
+    return settled(async () => {
+      const data = { roomId, userId, version, additionalCreators };
+      const intent: Intent = { id: `upgrade ${roomId}`, kind: "upgrade", data };
+      return this.#upgrade(intent, cancel);
+    });
+  }
+
+  async #upgrade(intent: Intent, cancel: Cancel | undefined): Promise<Result<Room>> {
+    const { roomId, userId, version, additionalCreators, replacement } = intent.data;
+    if (typeof roomId !== "string" || typeof userId !== "string" || typeof version !== "string") {
+      return refuse("undecided", `the intent ${intent.id} cannot be read`);
+    }
+    const room = await this.#resident(roomId, cancel);
+    if (room === undefined) return this.#notHere(roomId);
+    const to = this.rooms.version(version);
+    const lastEventId = room.control.forwardExtremities.at(-1);
+    const creators = listOf(additionalCreators).filter((user): user is string => typeof user === "string");
+    const plan = planUpgrade(room.version.rules, to.rules, (type, key) => room.state(type, key), {
+      roomId,
+      userId,
+      additionalCreators: creators,
+      ...(lastEventId === undefined ? {} : { lastEventId }),
+    });
+    if (!plan.ok) {
+      await this.host.storage.removeIntent(intent.id);
+      return plan;
+    }
+    const made = typeof replacement === "string" ? await this.rooms.open(replacement, cancel) : undefined;
+    const created =
+      made === undefined
+        ? await this.rooms.create(plan.value.create, { cancel }, (replacementId) => ({
+            intentsPut: [{ ...intent, data: { ...intent.data, replacement: replacementId } }],
+          }))
+        : ({ ok: true, value: made } as const);
+    if (!created.ok) return created;
+    if (plan.value.close !== undefined) {
+      const closed = await room.emit([plan.value.close], { cancel });
+      if (!closed.ok) return closed;
+    }
+    const additions = { intentsRemove: [intent.id] };
+    const buried = await room.emit([plan.value.tombstone(created.value.roomId)], { cancel, additions });
+    return buried.ok ? created : buried;
+  }
+
+  /** Carries on what was begun before a restart: joins and upgrades. */
+  async resume(cancel?: Cancel): Promise<void> {
+    for (const intent of await this.host.storage.readIntents(cancel)) {
+      if (intent.kind === "upgrade") await settled(() => this.#upgrade(intent, cancel));
+      if (intent.kind === "join") await this.#resumeJoin(intent, cancel);
+    }
+  }
+
+  async #resumeJoin(intent: Intent, cancel: Cancel | undefined): Promise<void> {
+    const { roomId, userId, via } = intent.data;
+    if (typeof roomId !== "string" || typeof userId !== "string") return;
+    const servers = listOf(via).filter((server): server is string => typeof server === "string");
+    const room = await this.#resident(roomId, cancel);
+    if (room?.current.membership(userId) === "join") await this.host.storage.removeIntent(intent.id, cancel);
+    else await settled(() => this.#joinThere({ roomId, userId, via: servers, cancel }));
+  }
+}
+
+/**
+ * A server over the host's ports. It does nothing by itself until {@link Server.start}, and nothing behind the
+ * host's back: every wait is the Clock's, every message the Transport's.
+ * @throws UsageError for a name that no server can have, or a limit that is no positive integer.
+ */
+export function createServer(options: HostOptions): Server {
+  return new Server(options);
+}
+
+function reasonOf(reason: string | undefined): JsonObject {
+  return reason === undefined ? {} : { reason };
+}
+
+function joinIntent(roomId: string, userId: string, via: readonly string[]): Intent {
+  return { id: `join ${roomId} ${userId}`, kind: "join", data: { roomId, userId, via } };
+}
+
+/** A call that was cancelled before it changed anything is a refusal like any other. */
+async function settled<T>(work: () => Promise<Result<T>>): Promise<Result<T>> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof CancelledError) return refuse("cancelled", error.message);
+    throw error;
+  }
+}
