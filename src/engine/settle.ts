@@ -150,7 +150,11 @@ export class Settling {
     this.#verdicts.set(id, verdictOf(id, held.verdict, held.hashMismatch && !full));
     if (!full) return;
     this.#ws.record({ ...held, event, hashMismatch: false });
-    if (event.stateKey !== undefined) this.#outdated = true;
+    this.#noteCopy(held, { event, hashMismatch: false });
+  }
+
+  #noteCopy(held: Held | undefined, { event, hashMismatch }: Pick<Candidate, "event" | "hashMismatch">): void {
+    if (held?.hashMismatch === true && !hashMismatch && event.stateKey !== undefined) this.#outdated = true;
   }
 
   #record(candidate: Candidate, decision: Decision, held: Held | undefined, late: boolean): Lack | undefined {
@@ -164,7 +168,7 @@ export class Settling {
     if (moved !== undefined && isLack(moved)) return moved;
     const step = moved === undefined ? undefined : this.#step(candidate, decision, moved.extremities, late);
     if (step !== undefined && isLack(step)) return step;
-    if (held?.hashMismatch === true && !hashMismatch && event.stateKey !== undefined) this.#outdated = true;
+    this.#noteCopy(held, candidate);
     const position = held?.position ?? (mode === "import" ? undefined : ws.nextPosition(live));
     ws.record({ event, hashMismatch, verdict, before, after, position, redactedBy: held?.redactedBy });
     this.#verdicts.set(id, verdictOf(id, verdict, hashMismatch));

@@ -296,6 +296,11 @@ export class Story {
     return pdu.value;
   }
 
+  /** With its content hash and one more signature. */
+  sealed(event: JsonObject, server: string): JsonObject {
+    return this.sign(hashEvent(event), server);
+  }
+
   /** With one more signature, by a server of any name. */
   sign(event: JsonObject, server: string): JsonObject {
     let keys = this.#signers.get(server);
