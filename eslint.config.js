@@ -3,7 +3,30 @@ import { defineConfig, globalIgnores } from "eslint/config";
 import tseslint from "typescript-eslint";
 
 /** Folders whose functions depend on their arguments alone. */
-const pure = ["src/*.ts", "src/{ids,json,crypto,rules,event,dag,auth,stateres,versions,inspect}/**/*.ts"];
+const pure = [
+  "src/*.ts",
+  "src/{ids,json,crypto,rules,event,dag,auth,stateres,versions,inspect}/**/*.ts",
+  "src/engine/{cache,cause,create,decide,held,limits,settle,snapshot,state-view,upgrade,workspace}.ts",
+];
+
+/** Folders that wait for the host's ports, and for nothing else. */
+const portable = ["src/{ports,engine,federation}/**/*.ts", "src/adapters/memory/**/*.ts", "src/testing/simulation/**/*.ts"];
+
+/** What a platform has and the language has not, or what differs from one moment to the next. */
+const platform = [
+  "Date",
+  "performance",
+  "setTimeout",
+  "setInterval",
+  "queueMicrotask",
+  "fetch",
+  "crypto",
+  "process",
+  "Buffer",
+  "TextEncoder",
+  "TextDecoder",
+  "Intl",
+];
 
 /**
  * @param {string} object
@@ -71,27 +94,18 @@ export default defineConfig(
     },
   },
   {
+    files: portable,
+    rules: {
+      "no-console": "error",
+      "no-restricted-globals": ["error", ...platform.map((name) => ({ name, message: "The host injects it." }))],
+      "no-restricted-properties": ["error", member("Math", "random", "The host injects it.")],
+    },
+  },
+  {
     files: pure,
     rules: {
       "no-console": "error",
-      "no-restricted-globals": [
-        "error",
-        ...[
-          "Date",
-          "performance",
-          "setTimeout",
-          "setInterval",
-          "queueMicrotask",
-          "fetch",
-          "crypto",
-          "process",
-          "Buffer",
-          "TextEncoder",
-          "TextDecoder",
-          "Intl",
-          "Promise",
-        ].map((name) => ({ name, message: ambient })),
-      ],
+      "no-restricted-globals": ["error", ...[...platform, "Promise"].map((name) => ({ name, message: ambient }))],
       "no-restricted-properties": [
         "error",
         member("Date", "now", ambient),

@@ -70,7 +70,8 @@ describe("the exports of the package", () => {
     const output = run(process.execPath, ["--input-type=module", "--eval", script]);
     const counts = JSON.parse(output) as Readonly<Record<string, number>>;
     expect(Object.keys(counts)).toEqual(specifiers);
-    expect(Object.entries(counts).filter(([, count]) => count === 0)).toEqual([]);
+    // Ports are types: there is nothing to load.
+    expect(Object.entries(counts).filter(([, count]) => count === 0)).toEqual([["roomdag/ports", 0]]);
   });
 
   it.each([

@@ -49,7 +49,12 @@ describe("the repository", () => {
 
   it("depends at run time on what was agreed, at exact versions", () => {
     const { dependencies } = JSON.parse(readText("package.json")) as { readonly dependencies: Record<string, string> };
-    expect(Object.keys(dependencies).sort()).toEqual(["@noble/ed25519", "@noble/hashes", "fast-json-stable-stringify"]);
+    expect(Object.keys(dependencies).sort()).toEqual([
+      "@noble/ed25519",
+      "@noble/hashes",
+      "fast-json-stable-stringify",
+      "immer",
+    ]);
     expect(Object.values(dependencies).filter((version) => !/^\d+\.\d+\.\d+$/.test(version))).toEqual([]);
   });
 });
