@@ -584,6 +584,29 @@ const brokenStorages: readonly Broken<Change>[] = [
     },
   ],
   [
+    "numbers rows before they can be seen",
+    "no row is lost or sent twice",
+    () => {
+      const good = createMemoryStorage();
+      let sequence = 0;
+      let rows: OutboxRow[] = [];
+      return {
+        ...good,
+        commit: async (batch) => {
+          const numbered = batch.outbox.map((row) => ({ ...row, sequence: ++sequence }));
+          // Some transactions take longer than others that began after them.
+          for (let wait = batch.roomId === "!a:one.example" ? 9 : 1; wait > 0; wait--) await turn();
+          rows = [...rows, ...numbered].sort((a, b) => a.sequence - b.sequence);
+          return await good.commit({ ...batch, outbox: [] });
+        },
+        readOutbox: (_, limit) => rows.slice(0, limit),
+        settleOutbox: (_, through) => {
+          rows = rows.filter((row) => row.sequence > through);
+        },
+      };
+    },
+  ],
+  [
     "reads a queue whole, whatever the limit",
     "a long queue",
     (good) => ({ readOutbox: (destination) => rowsOf(good, destination) }),

@@ -3,7 +3,7 @@ import type { OutboxRow, Storage, TransactionAnswer } from "../../ports/storage.
 import { expectEqual, expectSameSet, expectTrue, unkept } from "./check.js";
 import { commit } from "./storage-commit.js";
 import type { StorageCheck } from "./storage-commit.js";
-import { batch, entry, event, idsOf, intent, membership, OTHER_ROOM, ROOM } from "./storage-rows.js";
+import { batch, entry, event, idsOf, intent, membership, OTHER_ROOM, record, ROOM } from "./storage-rows.js";
 
 const TWO = "two.example";
 const THREE = "three.example";
@@ -30,6 +30,11 @@ async function all(storage: Storage, destination: string): Promise<readonly Outb
 
 async function lastSequence(storage: Storage, destination: string): Promise<number> {
   return (await all(storage, destination)).at(-1)?.sequence ?? unkept(`the queue of ${destination} is empty`);
+}
+
+/** The number at the end of a name. */
+function place(name: string): number {
+  return Number(name.slice(name.indexOf("$") + 1));
 }
 
 function answer(transactionId: string, answeredAt: number, origin: string = TWO): TransactionAnswer {
@@ -130,6 +135,50 @@ export const queueChecks: readonly StorageCheck[] = [
       expectEqual(idsOf(await all(storage, TWO)), ["$1", "$2"], "the queue");
       expectAscending(await all(storage, TWO));
       expectEqual(await storage.outboxDestinations(), [TWO], "outboxDestinations");
+    },
+  ],
+  [
+    "no row is lost or sent twice while rooms commit and the queue is worked off",
+    async (storage) => {
+      const rooms = ["!a:one.example", "!b:one.example", "!c:one.example"];
+      let writing = rooms.length;
+      const write = async (roomId: string): Promise<void> => {
+        try {
+          for (let at = 0; at < 15; at++) {
+            const room = { roomId, record: record(at + 1, { roomId }) };
+            await commit(
+              storage,
+              batch(at === 0 ? undefined : at, { ...room, outbox: [entry(TWO, `$${at}`, roomId)] }),
+            );
+          }
+        } finally {
+          writing--;
+        }
+      };
+      const sent: string[] = [];
+      const work = async (): Promise<void> => {
+        for (let rows: readonly OutboxRow[] = []; writing > 0 || rows.length > 0;) {
+          rows = await storage.readOutbox(TWO, 4);
+          for (const row of rows) sent.push(`${row.roomId} ${row.eventId ?? ""}`);
+          // Sending takes a moment.
+          for (let wait = 0; wait < 3; wait++) await Promise.resolve();
+          // Settling names the last row that was read: one with a lower number that appears later would be lost.
+          if (rows.length > 0) await storage.settleOutbox(TWO, rows.at(-1)?.sequence ?? 0, []);
+          await Promise.resolve();
+          if (writing === 0) rows = await storage.readOutbox(TWO, 4);
+        }
+      };
+      await Promise.all([...rooms.map(write), work()]);
+      const wanted = rooms.flatMap((roomId) => Array.from({ length: 15 }, (_, at) => `${roomId} $${at}`));
+      expectEqual([...sent].sort(), wanted.sort(), "rows that were sent");
+      for (const roomId of rooms) {
+        const ofRoom = sent.filter((each) => each.startsWith(roomId));
+        expectEqual(
+          ofRoom,
+          wanted.filter((each) => each.startsWith(roomId)).sort((a, b) => place(a) - place(b)),
+          "the order of a room's rows",
+        );
+      }
     },
   ],
   [
