@@ -1,16 +1,19 @@
 /** What a host injects, made complete. */
 import { UsageError } from "../errors.js";
 import { isServerName } from "../ids/grammar.js";
+import type { Cancel } from "../ports/cancel.js";
 import type { Clock } from "../ports/clock.js";
 import type { Identity } from "../ports/identity.js";
 import type { Keys } from "../ports/keys.js";
 import type { Observer } from "../ports/observer.js";
+import type { OperationName, OperationRequest, OperationResult } from "../ports/operations.js";
 import type { Policy } from "../ports/policy.js";
 import type { Random } from "../ports/random.js";
 import type { Storage } from "../ports/storage.js";
 import type { Transport } from "../ports/transport.js";
 import { roomVersions } from "../versions/index.js";
 import type { RoomVersionRegistry } from "../versions/registry.js";
+import { withDeadline } from "./cancel.js";
 import { limitsOf } from "./limits.js";
 import type { Limits } from "./limits.js";
 
@@ -48,10 +51,11 @@ export interface Host {
 /** @throws UsageError for a name that no server can have. */
 export function hostOf(options: HostOptions): Host {
   if (!isServerName(options.server)) throw new UsageError(`${options.server} is no server name`);
+  const limits = limitsOf(options.limits);
   return Object.freeze({
     server: options.server,
     storage: options.storage,
-    transport: options.transport,
+    transport: bounded(options.transport, options.clock, limits.requestTime),
     keys: options.keys,
     clock: options.clock,
     random: options.random,
@@ -59,8 +63,31 @@ export function hostOf(options: HostOptions): Host {
     identity: options.identity,
     observer: guarded(options.observer ?? {}),
     versions: options.versions ?? roomVersions,
-    limits: limitsOf(options.limits),
+    limits,
   });
+}
+
+/** Every request has a deadline, whether or not the transport heeds it. */
+function bounded(transport: Transport, clock: Clock, ms: number): Transport {
+  return {
+    listen: (receiver) => transport.listen(receiver),
+    request: <N extends OperationName>(
+      destination: string,
+      name: N,
+      request: OperationRequest<N>,
+      cancel?: Cancel,
+    ): Promise<OperationResult<N>> =>
+      withDeadline(clock, ms, cancel, (inner) => {
+        const given = new Promise<OperationResult<N>>((resolve) => {
+          inner.onAbort(() => {
+            const cancelled = cancel?.aborted === true;
+            const reason = cancelled ? "cancelled by the caller" : `no answer within ${ms} ms`;
+            resolve({ ok: false, error: { code: cancelled ? "cancelled" : "timeout", reason } });
+          });
+        });
+        return Promise.race([transport.request(destination, name, request, inner), given]);
+      }),
+  };
 }
 
 /** An observer that throws is told so, and nothing else happens. */

@@ -4,8 +4,7 @@
 export type Awaitable<T> = T | Promise<T>;
 
 /**
- * Asks a call to stop. An `AbortSignal` becomes one in a line:
- * `{ get aborted() { return s.aborted; }, onAbort(f) { s.addEventListener("abort", f); return () => s.removeEventListener("abort", f); } }`.
+ * Asks a call to stop. `cancelFrom` of roomdag/adapters/memory makes one of an `AbortSignal`.
  */
 export interface Cancel {
   readonly aborted: boolean;

@@ -8,7 +8,7 @@ export interface ThirdPartyIdentifier {
   readonly address: string;
 }
 
-/** Resolves identifiers outside Matrix; how is outside the protocol (draft-ralston-mimi-matrix-framework, section 7). */
+/** Resolves identifiers from outside Matrix. How it does is its own affair (draft-ralston-mimi-matrix-framework, 7). */
 export interface Identity {
   /** The user id, or `undefined` when nobody is known by that identifier. */
   resolve(identifier: ThirdPartyIdentifier, cancel?: Cancel): Awaitable<string | undefined>;

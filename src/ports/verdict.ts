@@ -44,7 +44,7 @@ export type Verdict =
   | { readonly verdict: "rejected-by-state"; readonly eventId: string; readonly refusal: Refusal }
   /** A field is longer than 255 bytes, though not code points (v1-10): stored as rejected. */
   | { readonly verdict: "rejected-for-size"; readonly eventId: string; readonly refusal: Refusal }
-  /** Ancestors or auth events are missing. Undecided, not rejected: kept within bounds, and decided when they arrive. */
+  /** Ancestors or auth events are missing. Not rejected: kept within bounds, and decided when they arrive. */
   | { readonly verdict: "pending"; readonly eventId: string; readonly waitsFor: readonly string[] }
   /** Check 1: not a PDU of this room. Dropped. */
   | { readonly verdict: "malformed"; readonly refusal: Refusal }
