@@ -237,6 +237,8 @@ export function extremitiesAfter(
 
 /** Whether a decision on an event that is held already could say more than what is held. */
 export function mayRedecide(held: Held, mode: Mode): boolean {
+  // The create event has a state wherever it came from, and gets its place when history reaches it.
+  if (mode === "history" && held.position === undefined) return true;
   return held.before === undefined && mode !== "import";
 }
 

@@ -85,9 +85,16 @@ function bounded(transport: Transport, clock: Clock, ms: number): Transport {
             resolve({ ok: false, error: { code: cancelled ? "cancelled" : "timeout", reason } });
           });
         });
-        return Promise.race([transport.request(destination, name, request, inner), given]);
+        return Promise.race([transport.request(destination, name, request, inner), given]).then(wellFormed);
       }),
   };
+}
+
+/** An answer is an object; what it holds is looked at where it is used. */
+function wellFormed<N extends OperationName>(result: OperationResult<N>): OperationResult<N> {
+  const value: unknown = result.ok ? result.value : {};
+  if (typeof value === "object" && value !== null) return result;
+  return { ok: false, error: { code: "internal", reason: "the answer is no object" } };
 }
 
 /** An observer that throws is told so, and nothing else happens. */

@@ -217,7 +217,10 @@ export class Settling {
   #noteGaps({ event, mode, givenState }: Candidate, accepted: boolean): void {
     if (mode === "live" && givenState === undefined) return;
     for (const parent of event.prevEvents) {
-      if (this.#ws.held(parent)?.after === undefined) this.#ws.addWaiting("history", parent, event.eventId, accepted);
+      const held = this.#ws.held(parent);
+      if (held?.after === undefined) this.#ws.addWaiting("history", parent, event.eventId, accepted);
+      // The create event needs no history of its own: it takes its place before the first that follows it.
+      else if (held.position === undefined) this.#ws.record({ ...held, position: this.#ws.nextPosition(false) });
     }
   }
 

@@ -322,7 +322,11 @@ export class Server {
   async backfill(roomId: string, limit: number, cancel?: Cancel): Promise<Result<readonly Receipt[]>> {
     const room = await this.#resident(roomId, cancel);
     if (room === undefined) return this.#notHere(roomId);
-    const from = room.gaps.map(({ missing }) => missing).slice(0, 20);
+    const gaps = room.gaps.map(({ missing }) => missing);
+    // Events that came with a state are here and have no place in history yet: they are asked for like the rest.
+    const placed = (await room.rows(gaps, cancel)).filter(({ position }) => position !== undefined);
+    const here = new Set(placed.map(({ eventId }) => eventId));
+    const from = gaps.filter((id) => !here.has(id)).slice(0, 20);
     if (from.length === 0) return { ok: true, value: [] };
     for (const server of room.servers.filter((name) => name !== this.host.server)) {
       const sent = await this.host.transport.request(server, "backfill", { roomId, from, limit }, cancel);
