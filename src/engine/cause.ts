@@ -46,9 +46,11 @@ function resolvedStates(step: Step): readonly Snapshot[] | undefined {
   if (step.extremities.size > 1) return [...step.extremities.values()];
   const follows = step.event.prevEvents;
   const advanced =
-    follows.length >= step.extremitiesBefore.size &&
+    follows.length === step.extremitiesBefore.size &&
     [...step.extremitiesBefore.keys()].every((id) => follows.includes(id));
-  return advanced && follows.length === step.extremitiesBefore.size ? undefined : [step.before, ...step.parents];
+  // What was rejected or soft-failed in between may have left the state as it was.
+  const unmoved = step.parents.length > 0 && step.parents.every((parent) => parent === step.before);
+  return advanced || unmoved ? undefined : [step.before, ...step.parents];
 }
 
 function lostIn(

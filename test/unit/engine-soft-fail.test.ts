@@ -81,7 +81,7 @@ describe.each(ALL)("the spec's example of soft failure in room version %s", (v) 
     expect(room.current.membership(X)).toBe("ban");
   });
 
-  it(`[cap:soft-fail v:${v}] [cap:partition-merge v:${v}] D, which cites both, is handled as any event is`, async () => {
+  it(`[cap:soft-fail v:${v}] [cap:partition-merge v:${v}] D, which cites both, is handled as any event`, async () => {
     const told = fork().say("D", BOB, { prev: ["B", "C"] });
     const { room } = await stage(beginning(v));
     await room.receive(told.jsons("B", "C"), { origin: PEER });
