@@ -1,12 +1,14 @@
 /** The command line as data. */
 import { parseArgs } from "node:util";
 import type { CheckArguments } from "./check.js";
+import type { DemoArguments } from "./demo.js";
 import { Failure } from "./failure.js";
 
 export type Command =
   | { readonly command: "help" }
   | { readonly command: "version" }
   | { readonly command: "oracle" }
+  | { readonly command: "demo"; readonly options: DemoArguments }
   | { readonly command: "bench"; readonly file: string; readonly iterations: number }
   | { readonly command: "check"; readonly options: CheckArguments };
 
@@ -26,6 +28,14 @@ const flags = {
 
 type Flag = keyof typeof flags;
 
+/** `demo` has a set of its own: its `--version` is a room's. */
+const demoFlags = {
+  help: { type: "boolean", short: "h" },
+  version: { type: "string" },
+  json: { type: "boolean" },
+  "no-color": { type: "boolean" },
+} as const;
+
 const allowed: Readonly<Record<"check" | "oracle" | "bench", readonly Flag[]>> = {
   check: ["room-version", "room", "keys", "explain", "json", "trace", "summary", "no-color"],
   oracle: [],
@@ -34,13 +44,15 @@ const allowed: Readonly<Record<"check" | "oracle" | "bench", readonly Flag[]>> =
 
 /** @throws Failure with a sentence when the arguments make no sense. */
 export function parseArguments(args: readonly string[], colour: boolean): Command {
-  const { values, positionals } = parse(args);
+  if (args[0] === "demo") return demoOf(args.slice(1), colour);
+  const { values, positionals } = parse(() => parseFlags(args));
   const [name, ...rest] = positionals;
   if (values.help === true || name === "help") return { command: "help" };
   if (values.version === true) return { command: "version" };
+  if (name === "demo") throw new Failure("demo comes before its flags: roomdag demo --version 12");
   if (name !== "check" && name !== "oracle" && name !== "bench") {
     const problem = name === undefined ? "no command is given" : `there is no command ${name}`;
-    throw new Failure(`${problem}: it is check, oracle or bench`);
+    throw new Failure(`${problem}: it is check, demo, oracle or bench`);
   }
   const stray = (Object.keys(values) as Flag[]).find((flag) => !allowed[name].includes(flag));
   if (stray !== undefined) throw new Failure(`${name} takes no --${stray}`);
@@ -66,9 +78,9 @@ export function parseArguments(args: readonly string[], colour: boolean): Comman
   };
 }
 
-function parse(args: readonly string[]): ReturnType<typeof parseFlags> {
+function parse<T>(flagsOf: () => T): T {
   try {
-    return parseFlags(args);
+    return flagsOf();
   } catch (error) {
     throw new Failure(error instanceof Error ? error.message : String(error));
   }
@@ -77,6 +89,15 @@ function parse(args: readonly string[]): ReturnType<typeof parseFlags> {
 // Its type is inferred from the flags, which no annotation would say as well.
 const parseFlags = (args: readonly string[]) =>
   parseArgs({ args: [...args], options: flags, allowPositionals: true, strict: true });
+
+const parseDemoFlags = (args: readonly string[]) => parseArgs({ args: [...args], options: demoFlags, strict: true });
+
+function demoOf(args: readonly string[], colour: boolean): Command {
+  const { values } = parse(() => parseDemoFlags(args));
+  if (values.help === true) return { command: "help" };
+  const { version = "11", json = false } = values;
+  return { command: "demo", options: { version, json, colour: colour && values["no-color"] !== true } };
+}
 
 function benchOf([what, file, ...more]: readonly string[], iters = "20"): Command {
   if (what !== "resolve" || file === undefined || more.length > 0) throw new Failure("bench takes: resolve FILE");

@@ -2,6 +2,7 @@
 export const help = `roomdag: what a Matrix room is, checked
 
   roomdag check FILE…            check what you have of a room (- is standard input)
+  roomdag demo                   five servers share a room, part, meet again and agree, told step by step
   roomdag oracle                 answer requests, one JSON object a line, from standard input
   roomdag bench resolve FILE     time the resolution that FILE asks for
   roomdag --help, --version
@@ -24,9 +25,13 @@ From Synapse's database: psql -At -c "SELECT row_to_json(e) FROM event_json e WH
   --summary                one line a file
   --no-color               no colours; NO_COLOR in the environment does the same
 
+demo runs in memory and prints the same every time. It takes --version VERSION (of the room; default 11), --json
+(only the figures at its end) and --no-color.
+
 bench resolve takes --iters N (default 20) and prints one JSON line with median_ms, min_ms and max_ms.
 
 Exit status: 0 if all that could be checked agrees; 1 if not, that is, if an event is refused that the file does not
-record as rejected, or an id, hash, signature, verdict or state is not what the file says; 2 if a file or the command
+record as rejected, or an id, hash, signature, verdict or state is not what the file says, or if the servers of the demo
+differ; 2 if a file or the command
 line cannot be used.
 `;

@@ -6,6 +6,7 @@ import { parseArguments } from "./arguments.js";
 import type { Command } from "./arguments.js";
 import { runBench } from "./bench.js";
 import { runCheck } from "./check.js";
+import { runDemo } from "./demo.js";
 import { Failure } from "./failure.js";
 import { help } from "./help.js";
 import { runOracle } from "./oracle.js";
@@ -28,6 +29,8 @@ async function run(command: Command): Promise<number> {
     case "bench":
       await runBench(command.file, command.iterations, output);
       return 0;
+    case "demo":
+      return runDemo(command.options, output);
     case "check":
       return runCheck(command.options, output, errors);
   }
