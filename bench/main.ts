@@ -1,20 +1,19 @@
-/** `npm run bench [-- events | resolution] [--json]`. */
+/** `npm run bench [-- events | resolution | engine | memory] [--json]`. */
 import process from "node:process";
+import { measureEngine } from "./engine.js";
+import { measureEngineMemory, runChild } from "./engine-memory.js";
 import { eventTasks } from "./events.js";
 import { measureTasks } from "./measure.js";
 import type { Row } from "./measure.js";
 import { measureResolution } from "./resolution.js";
-import { growthTable, rowsTable } from "./table.js";
+import { figuresTable, growthTable, rowsTable } from "./table.js";
+
+const PARTS: readonly string[] = ["events", "resolution", "engine", "memory"];
 
 const flags = process.argv.slice(2);
-const json = flags.includes("--json");
-const parts = flags.filter((flag) => !flag.startsWith("--"));
-const unknown = flags.find((flag) => !["--json", "events", "resolution"].includes(flag));
-if (unknown !== undefined) {
-  process.stderr.write(`${unknown} is not known. Usage: npm run bench [-- events | resolution] [--json]\n`);
-  process.exit(2);
-}
-const wants = (part: string): boolean => parts.length === 0 || parts.includes(part);
+const child = flags.find((flag) => flag.startsWith("--child="))?.slice("--child=".length);
+if (child === undefined) await main();
+else await runChild(child, flags.at(-1) ?? "");
 
 function print(rows: readonly Row[]): void {
   for (const group of new Set(rows.map((row) => row.group))) {
@@ -22,15 +21,38 @@ function print(rows: readonly Row[]): void {
   }
 }
 
-const eventRows = wants("events") ? await measureTasks(eventTasks()) : [];
-if (!json) print(eventRows);
-const resolution = wants("resolution") ? measureResolution() : { rows: [], growth: [] };
-if (!json) print(resolution.rows);
-if (!json && resolution.growth.length > 0) {
-  process.stdout.write(`\n### how resolution grows\n\n${growthTable(resolution.growth)}\n`);
+function printTable(title: string, rows: readonly unknown[], table: () => string): void {
+  if (rows.length > 0) process.stdout.write(`\n### ${title}\n\n${table()}\n`);
 }
-if (json) {
+
+async function main(): Promise<void> {
+  const json = flags.includes("--json");
+  const parts = flags.filter((flag) => !flag.startsWith("--"));
+  const unknown = flags.find((flag) => flag !== "--json" && !PARTS.includes(flag));
+  if (unknown !== undefined) {
+    process.stderr.write(`${unknown} is not known. Usage: npm run bench [-- ${PARTS.join(" | ")}] [--json]\n`);
+    process.exit(2);
+  }
+  const wants = (part: string): boolean => parts.length === 0 || parts.includes(part);
+  const eventRows = wants("events") ? await measureTasks(eventTasks()) : [];
+  if (!json) print(eventRows);
+  const resolution = wants("resolution") ? measureResolution() : { rows: [], growth: [] };
+  if (!json) {
+    print(resolution.rows);
+    printTable("how resolution grows", resolution.growth, () => growthTable(resolution.growth));
+  }
+  const engine = wants("engine") ? await measureEngine() : { rows: [], growth: [] };
+  if (!json) {
+    print(engine.rows);
+    printTable("how the engine grows", engine.growth, () => growthTable(engine.growth));
+  }
+  const figures = wants("memory") ? measureEngineMemory() : [];
+  if (!json) {
+    printTable("large rooms and memory", figures, () => figuresTable(figures));
+    return;
+  }
   const { node, v8 } = process.versions;
-  const report = { unit: "ms", node, v8, rows: [...eventRows, ...resolution.rows], growth: resolution.growth };
-  process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+  const rows = [...eventRows, ...resolution.rows, ...engine.rows];
+  const growth = [...resolution.growth, ...engine.growth];
+  process.stdout.write(`${JSON.stringify({ unit: "ms", node, v8, rows, growth, figures }, null, 2)}\n`);
 }

@@ -90,7 +90,7 @@ export function timeOnce<T>(run: () => T): readonly [ms: number, result: T] {
 }
 
 /** `gc` is there under `--expose-gc`, which scripts/bench.mjs passes. */
-function sweepYoung(): void {
+export function sweepYoung(): void {
   const { gc } = globalThis as { readonly gc?: (options: { readonly type: "minor" }) => void };
   gc?.({ type: "minor" });
 }

@@ -1,4 +1,5 @@
 /** Printing rows as tables that can stand in a Markdown page as they are. */
+import type { Figure } from "./engine-memory.js";
 import type { Row } from "./measure.js";
 import type { Growth } from "./resolution.js";
 
@@ -43,6 +44,14 @@ export function growthTable(growths: readonly Growth[]): string {
     growth.fixed,
   ]);
   return table(["parameter", "from → to", "grows", "cost grows (median)", "cost grows (min)", "the rest"], cells);
+}
+
+export function figuresTable(figures: readonly Figure[]): string {
+  const cells = figures.map(({ name, value, unit }) => [
+    name,
+    unit === "ms" ? duration(value) : `${Math.round(value).toLocaleString("en")} ${unit}`,
+  ]);
+  return table(["", "measured"], cells);
 }
 
 function table(head: readonly string[], body: readonly (readonly string[])[]): string {

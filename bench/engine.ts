@@ -1,0 +1,216 @@
+/** The engine of one room: what an event costs, by how it comes and how large the room is. Signatures cost nothing here. */
+import { performance } from "node:perf_hooks";
+import type { Room } from "../src/engine/index.js";
+import type { JsonObject } from "../src/json/index.js";
+import {
+  arrived,
+  deliver,
+  joinOf,
+  joinRoom,
+  LOCAL_USER,
+  newServer,
+  ORIGIN,
+  populate,
+  sealed,
+  userOf,
+} from "./engine-room.js";
+import type { Chronicle, JoinAnswer } from "./engine-room.js";
+import { rowOf, sweepYoung } from "./measure.js";
+import type { Row } from "./measure.js";
+import type { Growth } from "./resolution.js";
+import { forkRoom, growTrunk } from "./room.js";
+
+const ROUNDS = 7;
+const PER_ROUND = 1_000;
+export const sizes: readonly number[] = [100, 10_000];
+
+/** One way for events to come, round after round into the same room. */
+interface Course {
+  readonly name: string;
+  readonly members: number;
+  readonly run: (round: number) => Promise<void>;
+  readonly times: number[];
+}
+
+interface Base {
+  readonly members: number;
+  readonly chronicle: Chronicle;
+  readonly answer: JoinAnswer;
+}
+
+export interface EngineReport {
+  readonly rows: readonly Row[];
+  readonly growth: readonly Growth[];
+}
+
+export async function measureEngine(): Promise<EngineReport> {
+  const courses: Course[] = [];
+  for (const members of sizes) courses.push(...(await coursesOf(members)));
+  for (let round = -1; round < ROUNDS; round++) {
+    for (const course of courses) {
+      sweepYoung();
+      const before = performance.now();
+      await course.run(round + 1);
+      if (round >= 0) course.times.push((performance.now() - before) / PER_ROUND);
+    }
+  }
+  const rows = courses.map((course) => rowOf("engine, one event", nameOf(course), course.times));
+  return { rows: [...rows, ...(await floods()), ...(await mergeRows())], growth: growthOf(courses) };
+}
+
+function nameOf({ name, members }: Pick<Course, "name" | "members">): string {
+  return `${members.toLocaleString("en")} members: ${name}`;
+}
+
+async function coursesOf(members: number): Promise<readonly Course[]> {
+  const chronicle = populate(members);
+  const answer = joinOf(chronicle);
+  const base: Base = { members, chronicle, answer };
+  const courses: Course[] = [];
+  const add = (name: string, run: Course["run"]): void => {
+    courses.push({ name, members, run, times: [] });
+  };
+  const speaker = (at: number): string => userOf(1 + (at % (members - 1)));
+  const messages = chunksOf(base, (line, at) => [line.say(speaker(at), at).json]);
+  for (const perCall of [1, 10, 50]) {
+    add(`messages, ${perCall} in a transaction`, await delivery(base, messages, perCall));
+  }
+  const renames = chunksOf(base, (line, at) => [line.rename(speaker(at), at).json]);
+  for (const perCall of [1, 50]) {
+    add(`state events, ${perCall} in a transaction`, await delivery(base, renames, perCall));
+  }
+  add("forks of two state events, merged by a message, 1 in a transaction", await delivery(base, forked(base), 1));
+  add("forks of two state events, merged by a message, 51 in a transaction", await delivery(base, forked(base), 51));
+  const watched = await joined(base);
+  watched.subscribe(() => undefined);
+  add("messages, 1 in a transaction, with a subscriber", deliverChunks(watched, messages, 1));
+  const own = await joined(base);
+  add("own messages", async (round) => {
+    for (let at = 0; at < PER_ROUND; at++) {
+      const content = { body: `Own message ${round * PER_ROUND + at}`, msgtype: "m.text" };
+      const sent = await own.emit([{ type: "m.room.message", sender: LOCAL_USER, content }]);
+      if (!sent.ok) throw new Error(sent.error.reason);
+    }
+  });
+  return courses;
+}
+
+function joined({ chronicle, answer }: Base): Promise<Room> {
+  return joinRoom(newServer(), chronicle, answer);
+}
+
+type Chunks = readonly (readonly JsonObject[])[];
+
+/** The line goes on from round to round. */
+function chunksOf({ chronicle }: Base, write: (line: Chronicle, at: number) => readonly JsonObject[]): Chunks {
+  const line = chronicle.fork();
+  let at = 0;
+  return Array.from({ length: ROUNDS + 1 }, () => {
+    const chunk: JsonObject[] = [];
+    while (chunk.length < PER_ROUND) chunk.push(...write(line, at++));
+    return chunk;
+  });
+}
+
+/** Two state events after the same event, and a message after both. */
+function forked(base: Base): Chunks {
+  const speaker = (at: number): string => userOf(1 + (at % (base.members - 1)));
+  const line = base.chronicle.fork();
+  let at = 0;
+  return Array.from({ length: ROUNDS + 1 }, () => {
+    const chunk: JsonObject[] = [];
+    while (chunk.length < PER_ROUND) {
+      const before = line.tip;
+      const one = line.rename(speaker(at), at);
+      line.tip = before;
+      const other = line.rename(speaker(at + 1), at);
+      line.tip = [one, other];
+      const merge = line.say(speaker(at + 2), at);
+      chunk.push(one.json, other.json, merge.json);
+      at += 3;
+    }
+    return chunk;
+  });
+}
+
+async function delivery(base: Base, chunks: Chunks, perCall: number): Promise<Course["run"]> {
+  return deliverChunks(await joined(base), chunks, perCall);
+}
+
+function deliverChunks(room: Room, chunks: Chunks, perCall: number): Course["run"] {
+  const copies = chunks.map(arrived);
+  return (round) => deliver(room, copies[round] ?? [], perCall);
+}
+
+function growthOf(courses: readonly Course[]): readonly Growth[] {
+  const [small, large] = [
+    courses.filter(({ members }) => members === sizes[0]),
+    courses.filter(({ members }) => members === sizes[1]),
+  ];
+  return small.flatMap((course) => {
+    const other = large.find(({ name }) => name === course.name);
+    if (other === undefined) return [];
+    const [from, to] = [rowOf("", "", course.times), rowOf("", "", other.times)];
+    const cost = { cost: to.median / from.median, costMin: to.min / from.min };
+    return [{ parameter: "members", from: course.members, to: other.members, ...cost, fixed: course.name }];
+  });
+}
+
+/** Everybody at once after the same event, and nobody here who may tie the ends together. */
+async function floods(): Promise<readonly Row[]> {
+  const chronicle = populate(1_000);
+  const answer = joinOf(chronicle);
+  const flood = async (
+    name: string,
+    count: number,
+    write: (line: Chronicle, at: number) => JsonObject,
+  ): Promise<Row> => {
+    const times: number[] = [];
+    for (let run = 0; run < 3; run++) {
+      const room = await joinRoom(newServer(undefined, { mergeAbove: 1_000_000 }), chronicle, answer);
+      const events = Array.from({ length: count }, (_, at) => {
+        const line = chronicle.fork();
+        return write(line, at);
+      });
+      const copies = arrived(events);
+      sweepYoung();
+      const before = performance.now();
+      await deliver(room, copies, 50);
+      times.push((performance.now() - before) / count);
+    }
+    return rowOf("engine, many ends", `${name}, 50 in a transaction`, times);
+  };
+  const speaker = (at: number): string => userOf(1 + (at % 999));
+  return [
+    await flood("10,000 messages after one event", 10_000, (line, at) => line.say(speaker(at), at).json),
+    await flood("500 state events after one event", 500, (line, at) => line.rename(speaker(at), at).json),
+  ];
+}
+
+/** Two branches of 1,000 state events that collide; the second comes while the first is current. */
+async function mergeRows(): Promise<readonly Row[]> {
+  const times: number[] = [];
+  const lastTimes: number[] = [];
+  for (let run = -1; run < 5; run++) {
+    const trunk = growTrunk({ roomVersion: "10", members: 1_000, servers: 20, paddingUsers: 20, powerHistory: 10 });
+    const fork = forkRoom(trunk, { branches: 2, changes: 2_000, seed: 7 });
+    const events = arrived(fork.events.map(({ json }) => sealed(json)));
+    const half = trunk.events.length + fork.changes.length / 2;
+    const room = await newServer().rooms.forJoin(trunk.roomId, "10");
+    for (let at = 0; at < half; at += 50)
+      await room.receive(events.slice(at, Math.min(at + 50, half)), { origin: ORIGIN });
+    sweepYoung();
+    const before = performance.now();
+    for (let at = half; at < events.length; at += 50) {
+      const last = performance.now();
+      await room.receive(events.slice(at, at + 50), { origin: ORIGIN });
+      if (run >= 0 && at + 50 >= events.length) lastTimes.push(performance.now() - last);
+    }
+    if (room.control.forwardExtremities.length !== 2) throw new Error("the branches are not both there");
+    if (run >= 0) times.push(performance.now() - before);
+  }
+  return [
+    rowOf("engine, two branches of 1,000 state events", "the second branch, 50 in a transaction, all of it", times),
+    rowOf("engine, two branches of 1,000 state events", "its last transaction", lastTimes),
+  ];
+}
