@@ -40,6 +40,19 @@ export async function fetchMissing(context: FetchContext, work: Map<string, Cand
   await fetcher.run();
 }
 
+/**
+ * Fetches events that storage had and has no more, with whatever they rest on that is gone as well. They are taken
+ * as part of a state or an auth chain: their place in history was settled once.
+ */
+export async function fetchForgotten(
+  context: FetchContext,
+  eventIds: readonly string[],
+): Promise<ReadonlyMap<string, Candidate>> {
+  const work = new Map<string, Candidate>();
+  await new Fetcher(context, work).fetchAgain(eventIds);
+  return work;
+}
+
 class Fetcher {
   readonly #context: FetchContext;
   readonly #work: Map<string, Candidate>;
@@ -61,6 +74,17 @@ class Fetcher {
       if (!(await this.#round(missing)) && !(await this.#giveStates(missing, false))) return;
     }
     await this.#giveStates(await this.#missing(), true);
+  }
+
+  async fetchAgain(eventIds: readonly string[]): Promise<void> {
+    const { servers, memory, cancel } = this.#context;
+    for (const server of servers.slice(0, memory.limits.fetchServers)) {
+      for (let at = 0; at < eventIds.length && this.#budget > 0 && !cancel.aborted; at += SINGLE_EVENTS) {
+        await this.#fetchSingly(server, eventIds.slice(at, at + SINGLE_EVENTS), "import");
+      }
+      if (eventIds.every((id) => this.#work.has(id))) break;
+    }
+    if (this.#work.size > 0) await this.run();
   }
 
   /** What the candidates cite and neither storage nor another candidate has. */

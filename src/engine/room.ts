@@ -30,7 +30,7 @@ import type { Step } from "./cause.js";
 import { ControlKeeper } from "./control.js";
 import type { Control, Patch } from "./control.js";
 import type { Candidate, Mode } from "./decide.js";
-import { fetchMissing } from "./fetch.js";
+import { fetchForgotten, fetchMissing } from "./fetch.js";
 import { verdictOf } from "./held.js";
 import type { Held } from "./held.js";
 import type { Host } from "./host.js";
@@ -347,7 +347,8 @@ export class Room {
       throw new UsageError(`${this.roomId} is not stored here: create or join it first`);
     }
     if (work.size > 0) await this.#fetch(work, options);
-    const settled = work.size === 0 ? undefined : await this.#settle([...work.values()], options.cancel);
+    const settle = (): Promise<Settled> => this.#settle([...work.values()], options.cancel);
+    const settled = work.size === 0 ? undefined : await this.#remembering(settle, options.cancel);
     const receipts = admissions.map((admission) => receiptOf(admission, settled?.settling));
     for (const receipt of receipts) {
       this.#host.observer.onReceipt?.(receipt, { roomId: this.roomId, origin: options.origin });
@@ -368,6 +369,32 @@ export class Room {
     await withDeadline(clock, limits.fetchTime, options.cancel, (cancel) =>
       fetchMissing({ ...this.#context(), transport, observer, servers: others, cancel }, work),
     );
+  }
+
+  /**
+   * A storage that keeps the latest of a room only has forgotten what a resolution may need: older memberships and
+   * power levels. Other servers are asked for it, outside of the queue like all fetching, and the work is done again.
+   */
+  async #remembering<T>(work: () => Promise<T>, cancel: Cancel | undefined): Promise<T> {
+    for (let round = 0; ; round++) {
+      try {
+        return await work();
+      } catch (error) {
+        if (!(error instanceof ForgottenError) || round >= this.#host.limits.fetchRounds) throw error;
+        if (!(await this.#fetchAgain(error.eventIds, cancel))) throw error;
+      }
+    }
+  }
+
+  async #fetchAgain(eventIds: readonly string[], cancel: Cancel | undefined): Promise<boolean> {
+    const { transport, observer, clock, limits, server } = this.#host;
+    const servers = this.servers.filter((name) => name !== server);
+    const found = await withDeadline(clock, limits.fetchTime, cancel, (within) =>
+      fetchForgotten({ ...this.#context(), transport, observer, servers, cancel: within }, eventIds),
+    );
+    if (!eventIds.some((id) => found.has(id))) return false;
+    await this.#locked(() => this.#settleOnce([...found.values()], cancel));
+    return true;
   }
 
   /** Decides and commits, again and again until nobody else wrote in between; then whatever that set free. */
@@ -414,7 +441,7 @@ export class Room {
   async #supply(ws: Workspace, lack: Lack, cancel: Cancel | undefined): Promise<void> {
     const { policy } = lack;
     if (lack.facts.length === 0 && policy === undefined && lack.events.every((id) => ws.absent.has(id))) {
-      throw new UsageError(`storage has lost ${lack.events.join(", ")} of ${this.roomId}`);
+      throw new ForgottenError(this.roomId, lack.events);
     }
     if (lack.events.length > 0) {
       ws.supply(lack.events, await this.#memory.load(this.#host.storage, lack.events, cancel));
@@ -471,7 +498,9 @@ export class Room {
     }
     if (!result.committed) {
       this.#metric("room.commit.conflict", 1);
-      await this.#catchUp(batch.expected, cancel);
+      // Nobody else wrote: storage has forgotten something that this builds on, and memory has not.
+      if (result.revision === batch.expected && result.revision !== undefined) this.#forget();
+      else await this.#catchUp(batch.expected, cancel);
       return false;
     }
     const events = [...ws.decided.values()].flatMap((held) =>
@@ -571,7 +600,8 @@ export class Room {
    */
   async emit(drafts: readonly LocalEvent[], options: EmitOptions = {}): Promise<Result<readonly Pdu[]>> {
     for (const draft of drafts) this.#checkLocal(draft);
-    const result = await this.#locked(() => this.#emit([], drafts, options));
+    const emit = (): Promise<Result<readonly Pdu[]>> => this.#locked(() => this.#emit([], drafts, options));
+    const result = await this.#remembering(emit, options.cancel);
     while (this.#freed.length > 0) await this.#locked(() => this.#settleOnce([], options.cancel));
     return result;
   }
@@ -681,21 +711,23 @@ export class Room {
   /** An event of a local user that would be accepted now, signed and not sent: somebody else is to sign it too. */
   async prepare(draft: LocalEvent, cancel?: Cancel): Promise<Result<Pdu>> {
     this.#checkLocal(draft);
-    return this.#locked(async () => {
+    const prepare = async (): Promise<Result<Pdu>> => {
       await this.#open(cancel);
       const made = await this.#make(new Workspace(this.#memory), draft, cancel);
       if (!made.ok) return made;
       const refused = await this.#tryOwn(new Workspace(this.#memory), made.value, [], cancel);
       return refused === undefined ? made : { ok: false, error: refused };
-    });
+    };
+    return this.#remembering(() => this.#locked(prepare), cancel);
   }
 
   /** What a user of another server has to sign to become a member (make_join, make_knock, make_leave). */
   async template(draft: LocalEvent, cancel?: Cancel): Promise<Result<JsonObject>> {
-    return this.#locked(async () => {
+    const made = async (): Promise<Result<JsonObject>> => {
       await this.#open(cancel);
       return this.#draft(new Workspace(this.#memory), draft, cancel);
-    });
+    };
+    return this.#remembering(() => this.#locked(made), cancel);
   }
 
   /** Takes in an event that another server hands over to be distributed (send_join, send_knock, send_leave). */
@@ -717,7 +749,8 @@ export class Room {
     const { candidate } = admission;
     const work = new Map([[candidate.event.eventId, candidate]]);
     await this.#fetch(work, options);
-    return this.#locked(() => this.#adopt([...work.values()], candidate, options));
+    const adopt = (): Promise<Result<Pdu>> => this.#locked(() => this.#adopt([...work.values()], candidate, options));
+    return this.#remembering(adopt, options.cancel);
   }
 
   async #adopt(
@@ -822,6 +855,15 @@ export class CancelledError extends Error {
   override readonly name = "CancelledError";
   constructor() {
     super("cancelled before anything was changed");
+  }
+}
+
+/** What a decision rests on is in storage no more, and no server that was asked has it. Nothing was changed. */
+export class ForgottenError extends UsageError {
+  readonly eventIds: readonly string[];
+  constructor(roomId: string, eventIds: readonly string[]) {
+    super(`storage has lost ${eventIds.join(", ")} of ${roomId}`);
+    this.eventIds = eventIds;
   }
 }
 
