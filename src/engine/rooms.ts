@@ -1,5 +1,5 @@
 /** The rooms of one server. */
-import { refuse, UsageError } from "../errors.js";
+import { UsageError } from "../errors.js";
 import type { Result } from "../errors.js";
 import { draftEvent } from "../event/build.js";
 import { readPdu } from "../event/format.js";
@@ -22,6 +22,8 @@ export class Rooms {
   readonly host: Host;
   readonly #onOutbox: (destinations: readonly string[]) => void;
   readonly #rooms = new Map<string, Promise<Room | undefined>>();
+  /** Ids of rooms that are being made. */
+  readonly #making = new Set<string>();
 
   constructor(host: Host, onOutbox: (destinations: readonly string[]) => void = () => undefined) {
     this.host = host;
@@ -82,9 +84,20 @@ export class Rooms {
     return (await this.open(roomId, cancel)) ?? this.#make(roomId, this.version(version));
   }
 
-  /** Takes up a room that has just been stored for the first time. */
-  adopt(room: Room): void {
+  /**
+   * Takes up a room that has just been stored for the first time. If somebody was quicker, theirs stays, and
+   * knows what this one wrote: a room has one handle here.
+   */
+  async adopt(room: Room, cancel?: Cancel): Promise<Room> {
+    const taken = this.#rooms.get(room.roomId);
+    const other = await taken;
+    if (other !== undefined && other !== room) {
+      await other.refresh(cancel);
+      return other;
+    }
+    if (this.#rooms.get(room.roomId) !== taken) return this.adopt(room, cancel);
     this.#rooms.set(room.roomId, Promise.resolve(room));
+    return room;
   }
 
   /** Makes a room: its create event and everything else that it begins with, in one commit. */
@@ -101,29 +114,47 @@ export class Rooms {
     const plan = planCreation(version.rules, options);
     const create = await this.#createEvent(version, creator, plan.create, emit.cancel);
     if (!create.ok) return create;
-    const room = this.#make(create.value.roomId, version);
-    const begun = await room.begin(create.value, plan.events, { ...emit, additions: additions(room.roomId) });
-    if (!begun.ok) return begun;
-    this.adopt(room);
-    return { ok: true, value: room };
+    const { roomId } = create.value;
+    try {
+      const room = this.#make(roomId, version);
+      const begun = await room.begin(create.value, plan.events, { ...emit, additions: additions(roomId) });
+      return begun.ok ? { ok: true, value: await this.adopt(room) } : begun;
+    } finally {
+      this.#making.delete(roomId);
+    }
   }
 
+  /** Rooms whose ids are hashes are told apart by their time: of two that were equal, one is a millisecond late. */
   async #createEvent(
-    { rules }: RoomVersion,
+    version: RoomVersion,
     sender: string,
     content: JsonObject,
     cancel: Cancel | undefined,
   ): Promise<Result<Pdu>> {
-    const { server, keys, clock } = this.host;
+    for (let at = this.host.clock.now(); ; at++) {
+      const create = await this.#signedCreate(version, { sender, content, originServerTs: at }, cancel);
+      if (!create.ok) return create;
+      const { roomId } = create.value;
+      const stored = await this.host.storage.openRoom(roomId, cancel);
+      if (stored !== undefined || this.#making.has(roomId)) continue;
+      this.#making.add(roomId);
+      return create;
+    }
+  }
+
+  async #signedCreate(
+    { rules }: RoomVersion,
+    made: { readonly sender: string; readonly content: JsonObject; readonly originServerTs: number },
+    cancel: Cancel | undefined,
+  ): Promise<Result<Pdu>> {
+    const { server, keys } = this.host;
     const own = (): string => `${encodeUnpadded(this.host.random.bytes(18), "url-safe")}:${server}`;
     const draft = draftEvent(
       rules,
       {
         type: "m.room.create",
         stateKey: "",
-        sender,
-        content,
-        originServerTs: clock.now(),
+        ...made,
         ...(rules.format.roomIds === "create-hash" ? {} : { roomId: `!${own()}` }),
         ...(rules.format.eventIds === "in-pdu" ? { eventId: `$${own()}` } : {}),
       },
@@ -132,8 +163,6 @@ export class Rooms {
     if (!draft.ok) return draft;
     const hashed = hashEvent(draft.value);
     const { keyId, signature } = await keys.sign(eventSignedBytes(rules, hashed), cancel);
-    const pdu = readPdu(rules, attachSignature(hashed, { server, keyId, signature }));
-    if (!pdu.ok || (await this.host.storage.openRoom(pdu.value.roomId, cancel)) === undefined) return pdu;
-    return refuse("undecided", "a room with this id exists: two equal create events were made in one millisecond");
+    return readPdu(rules, attachSignature(hashed, { server, keyId, signature }));
   }
 }

@@ -204,8 +204,14 @@ function closingLevels(rules: RoomVersionRules, state: StateReader, sender: stri
   if (!reaches(userLevel(rules, create, powerLevels, sender), raised)) return undefined;
   const content: Record<string, JsonValue> = {};
   for (const [key, value] of Object.entries(powerLevels.content)) setOwn(content, key, value);
+  let closed = true;
   for (const key of ["events_default", "invite"]) {
-    content[key] = Math.max(levelOf(rules, get(powerLevels.content, key)) ?? 0, raised);
+    const level = levelOf(rules, get(powerLevels.content, key)) ?? 0;
+    if (level >= raised) continue;
+    content[key] = raised;
+    closed = false;
   }
+  // As after a restart between this and the tombstone.
+  if (closed) return undefined;
   return { type: "m.room.power_levels", stateKey: "", sender, content };
 }

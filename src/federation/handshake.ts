@@ -161,7 +161,8 @@ export async function serveSendJoin(
   if (at === undefined) return fail("internal", "the state before the join is not known");
   const stateIds = at.before.ids();
   const chain = await room.authChain([...stateIds, pdu.eventId]);
-  const rest = chain.filter((id) => !stateIds.includes(id));
+  const inState = new Set(stateIds);
+  const rest = chain.filter((id) => !inState.has(id));
   const known = new Map((await room.rows([...stateIds, ...rest])).map((row) => [row.eventId, row.json]));
   const jsonOf = (ids: readonly string[]): readonly JsonValue[] => ids.flatMap((id) => known.get(id) ?? []);
   return answer<"send_join">({ event: pdu.json, state: jsonOf(stateIds), authChain: jsonOf(rest) });
@@ -193,17 +194,28 @@ async function adopt(
   sent: { readonly roomId: string; readonly event: JsonValue; readonly membership: Membership },
 ): Promise<{ readonly ok: true; readonly value: { readonly room: Room; readonly pdu: Pdu } } | Failed> {
   const { roomId, membership } = sent;
+  const { host } = federation;
   const room = await residentRoom(federation, roomId);
   if (room === undefined) return fail("not_found", `no user of this server is in ${roomId}`);
   const checked = memberEvent(sent.event, { roomId, membership, origin }, (event) => get(event, "sender"), domainOf);
   if (!checked.ok) return checked;
+  // What no PDU may hold cannot be signed here either.
+  const plain = checkJson(room.version.rules, checked.value);
+  if (!plain.ok) return fail("invalid_param", plain.error.reason);
   let event = checked.value;
-  if (get(event, "sender") !== get(event, "state_key")) return fail("invalid_param", "`state_key` is not the sender");
+  const userId = get(event, "sender");
+  if (typeof userId !== "string" || userId !== get(event, "state_key")) {
+    return fail("invalid_param", "`state_key` is not the sender");
+  }
+  if (membership !== "leave") {
+    // Nobody has to ask for a template first.
+    const refused = await host.policy.checkJoin?.({ roomId, userId, membership });
+    if (refused !== undefined) return fail("policy_refused", `${refused.code}: ${refused.reason}`);
+  }
   const content = get(event, "content");
   const authoriser = isObject(content) ? get(content, "join_authorised_via_users_server") : undefined;
-  if (typeof authoriser === "string" && domainOf(authoriser) === federation.host.server && membership === "join") {
-    const userId = get(event, "sender");
-    const authorised = await authorisation(federation, room, typeof userId === "string" ? userId : "");
+  if (typeof authoriser === "string" && domainOf(authoriser) === host.server && membership === "join") {
+    const authorised = await authorisation(federation, room, userId);
     if (!authorised.ok) return authorised;
     event = await room.cosign(event);
   }
@@ -218,6 +230,8 @@ export interface HandshakeRequest {
   readonly userId: string;
   /** Servers that are in the room, the likeliest first. */
   readonly via: readonly string[];
+  /** For the others to read. */
+  readonly reason?: string | undefined;
   readonly cancel?: Cancel | undefined;
 }
 
@@ -230,7 +244,7 @@ interface Filled {
 /** Asks each server for a template in turn, and gives what is to be sent back to `send`. The first success counts. */
 async function shake<T>(
   federation: Federation,
-  { roomId, userId, via, cancel }: HandshakeRequest,
+  { roomId, userId, via, reason, cancel }: HandshakeRequest,
   membership: Membership,
   send: (server: string, filled: Filled) => Promise<Result<T>>,
 ): Promise<Result<T>> {
@@ -249,7 +263,7 @@ async function shake<T>(
       last = refusedBy(server, made.error);
       continue;
     }
-    const filled = await fill(federation, made.value, { roomId, userId, membership, cancel });
+    const filled = await fill(federation, made.value, { roomId, userId, membership, reason, cancel });
     const sent = filled.ok ? await send(server, filled.value) : filled;
     if (sent.ok) return sent;
     last = sent;
@@ -264,12 +278,16 @@ async function shake<T>(
 async function fill(
   { host, rooms }: Federation,
   made: EventTemplate,
-  wanted: { roomId: string; userId: string; membership: Membership; cancel: Cancel | undefined },
+  wanted: Pick<HandshakeRequest, "roomId" | "userId" | "reason" | "cancel"> & { readonly membership: Membership },
 ): Promise<Result<Filled>> {
-  const { roomId, userId, membership, cancel } = wanted;
+  const { roomId, userId, membership, reason, cancel } = wanted;
   const known = host.versions.get(made.roomVersion);
   if (!known.ok) return known;
   const version = rooms.version(known.value.id);
+  const room = await rooms.open(roomId, cancel);
+  if (room !== undefined && room.version.id !== version.id) {
+    return refuse("bad_format", `the template is of room version ${version.id}, the room of ${room.version.id}`);
+  }
   const { rules } = version;
   const checked = checkJson(rules, made.event);
   if (!checked.ok) return checked;
@@ -291,6 +309,7 @@ async function fill(
     content: {
       membership,
       ...(typeof authoriser === "string" ? { join_authorised_via_users_server: authoriser } : {}),
+      ...(reason === undefined ? {} : { reason }),
     },
     depth: get(given, "depth") ?? 0,
     prev_events: get(given, "prev_events") ?? [],
@@ -319,6 +338,8 @@ export function joinRemotely(federation: Federation, request: HandshakeRequest, 
     if (state.length + authChain.length > host.limits.joinEvents) {
       return refuse("too_large", `${server} answered with ${state.length + authChain.length} events`);
     }
+    const lie = otherVersion(version, state);
+    if (lie !== undefined) return refuse("bad_format", `${server} says ${version.id}, the create event ${lie}`);
     const accepted = sameEvent(event, sent.value.event) ?? event;
     const room = await rooms.forJoin(roomId, version.id, cancel);
     const imported = await room.importJoin(
@@ -326,9 +347,16 @@ export function joinRemotely(federation: Federation, request: HandshakeRequest, 
       { cancel, additions: { intentsRemove: [intent], outsideRemove: [{ roomId, userId }] } },
     );
     if (!imported.ok) return imported;
-    rooms.adopt(room);
-    return { ok: true, value: room };
+    return { ok: true, value: await rooms.adopt(room, cancel) };
   });
+}
+
+/** The version that the create event names where it is not the one by which the room was to be read. */
+function otherVersion(version: RoomVersion, state: readonly JsonValue[]): string | undefined {
+  const create = state.find((one) => isObject(one) && get(one, "type") === "m.room.create");
+  const content = create === undefined || !isObject(create) ? undefined : get(create, "content");
+  const named = isObject(content) ? (get(content, "room_version") ?? "1") : version.id;
+  return named === version.id ? undefined : JSON.stringify(named);
 }
 
 /** The resident server's copy, if it is the same event with more signatures (restricted joins). */
@@ -357,13 +385,16 @@ export function knockRemotely(federation: Federation, request: HandshakeRequest)
 }
 
 /** Rejects an invite, or takes back a knock. */
-export function leaveRemotely(federation: Federation, request: HandshakeRequest): Promise<Result<JsonObject>> {
+export async function leaveRemotely(federation: Federation, request: HandshakeRequest): Promise<Result<JsonObject>> {
   const { host } = federation;
   const { roomId, userId, cancel } = request;
-  return shake(federation, request, "leave", async (server, { event }) => {
+  const left = await shake(federation, request, "leave", async (server, { event }) => {
     const sent = await host.transport.request(server, "send_leave", { roomId, event }, cancel);
     if (!sent.ok) return refusedBy(server, sent.error);
     await host.storage.removeOutside(roomId, userId, cancel);
     return { ok: true, value: event };
   });
+  // An invite that was taken back in the room is shown no longer than its user wants it to be.
+  if (!left.ok && left.error.code === "refused_by_peer") await host.storage.removeOutside(roomId, userId, cancel);
+  return left;
 }

@@ -4,7 +4,7 @@ import type { Refusal, Result } from "../errors.js";
 import { verifySignatures } from "../engine/admit.js";
 import type { Room } from "../engine/room.js";
 import { decodeBase64 } from "../crypto/base64.js";
-import { checkJson, readPdu } from "../event/format.js";
+import { checkJson, parsePdu, readPdu } from "../event/format.js";
 import type { Pdu } from "../event/pdu.js";
 import { attachSignature, eventSignedBytes } from "../event/sign.js";
 import type { StrippedStateEvent } from "../event/stripped.js";
@@ -13,6 +13,7 @@ import { get, isObject } from "../json/value.js";
 import type { JsonObject, JsonValue } from "../json/value.js";
 import type { Cancel } from "../ports/cancel.js";
 import type { OperationRequest, OperationResult } from "../ports/operations.js";
+import type { RoomVersionRules } from "../rules/model.js";
 import { answer, fail, memberEvent, previewOf, refusedBy } from "./context.js";
 import type { Federation } from "./context.js";
 import { listOf } from "../engine/fetch.js";
@@ -87,7 +88,7 @@ export async function serveInvite(
   const target = event.stateKey;
   if (target === undefined || domainOf(target) !== host.server) return fail("invalid_param", "the invitee is not ours");
   const state = listOf(request.inviteRoomState).filter(isObject);
-  const refusal = strayState(rules.format.roomIds, roomId, state);
+  const refusal = strayState(rules, roomId, state);
   if (refusal !== undefined) return fail("invalid_param", refusal.reason);
   const [report] = await verifySignatures(rules, host.keys, [event], undefined);
   if (report?.status !== "verified") return fail("invalid_param", `${origin} did not sign the invite`);
@@ -104,11 +105,18 @@ export async function serveInvite(
   return answer<"invite">({ event: signed });
 }
 
-/** Room version 12: the create event must be there, because the room id is its hash. */
-function strayState(roomIds: string, roomId: string, state: readonly JsonObject[]): Refusal | undefined {
-  if (roomIds !== "create-hash") return undefined;
-  const create = state.find((event) => get(event, "type") === "m.room.create");
-  if (create !== undefined) return undefined;
+/**
+ * Room version 12 names a room by the hash of its create event, so that one can tell whether it was invited to
+ * the room that it is shown (server-server-api, "Inviting to a room"; earlier versions leave that open).
+ */
+function strayState(rules: RoomVersionRules, roomId: string, state: readonly JsonObject[]): Refusal | undefined {
+  if (rules.format.roomIds !== "create-hash") return undefined;
+  const creates = state.filter((event) => get(event, "type") === "m.room.create");
+  const isRoot = creates.some((event) => {
+    const pdu = parsePdu(rules, event);
+    return pdu.ok && pdu.value.roomId === roomId;
+  });
+  if (isRoot) return undefined;
   return refuse("bad_format", `the create event of ${roomId} is not in \`invite_room_state\``).error;
 }
 

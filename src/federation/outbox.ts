@@ -5,7 +5,7 @@
  */
 import { encodeUnpadded } from "../crypto/base64.js";
 import { sha256 } from "../crypto/hash.js";
-import { Canceller, withDeadline } from "../engine/cancel.js";
+import { Canceller } from "../engine/cancel.js";
 import { utf8Encode } from "../json/utf8.js";
 import type { JsonValue } from "../json/value.js";
 import type { OutboxEntry, OutboxRow } from "../ports/storage.js";
@@ -17,16 +17,34 @@ interface Delivery {
   readonly done: Promise<void>;
 }
 
+/** A transaction as it is sent first; every retry is the same to the byte (FL8). */
+interface Attempt {
+  readonly transactionId: string;
+  readonly pdus: readonly JsonValue[];
+  /** The first and the last row of the queue that it carries. */
+  readonly first: number;
+  readonly through: number;
+  /** What of the last row did not fit. */
+  readonly rest: readonly OutboxEntry[];
+}
+
+type Outcome = "sent" | "failed" | "empty" | "another-sends";
+
 export class Outbox {
   readonly #federation: Federation;
   readonly #holder: string;
-  readonly #stop = new Canceller();
+  #stop = new Canceller();
   readonly #running = new Map<string, Delivery>();
   readonly #again = new Set<string>();
+  readonly #attempts = new Map<string, Attempt>();
 
   constructor(federation: Federation) {
     this.#federation = federation;
     this.#holder = encodeUnpadded(federation.host.random.bytes(12), "url-safe");
+  }
+
+  #isStopped(): boolean {
+    return this.#stop.aborted;
   }
 
   /** Whether anything is being delivered or waits for its next attempt. */
@@ -41,6 +59,7 @@ export class Outbox {
 
   /** Takes up every queue that has rows, as after a restart. */
   async resume(): Promise<void> {
+    if (this.#stop.aborted) this.#stop = new Canceller();
     this.kick(await this.#federation.host.storage.outboxDestinations());
   }
 
@@ -60,39 +79,48 @@ export class Outbox {
 
   #start(destination: string): void {
     const wake = new Canceller();
-    const done = this.#deliverAll(destination)
-      .catch((error: unknown) => {
-        this.#federation.host.observer.onFault?.({ where: `outbox of ${destination}`, error });
-      })
-      .then(() => {
-        this.#running.delete(destination);
-        if (this.#again.delete(destination) && !this.#stop.aborted) this.#start(destination);
-      });
+    const done = this.#deliverAll(destination).then(() => {
+      this.#running.delete(destination);
+      if (this.#again.delete(destination) && !this.#stop.aborted) this.#start(destination);
+    });
     this.#running.set(destination, { wake, done });
   }
 
   async #deliverAll(destination: string): Promise<void> {
-    const { limits, storage, clock, observer } = this.#federation.host;
-    for (let failures = 0; !this.#stop.aborted;) {
-      const now = clock.now();
-      const held = await storage.lease(destination, this.#holder, now, now + limits.requestTime * 2);
-      const rows = held ? await storage.readOutbox(destination, limits.transactionPdus) : [];
-      if (held && rows.length === 0) return;
-      if (held && (await this.#deliver(destination, rows))) {
+    const { limits, observer } = this.#federation.host;
+    for (let failures = 0; !this.#isStopped();) {
+      const outcome = await this.#guarded(destination, () => this.#deliverNext(destination));
+      if (outcome === "empty") break;
+      if (outcome === "sent") {
         failures = 0;
-        observer.onMetric?.({ name: "outbox.sent", value: rows.length, server: destination });
         continue;
       }
-      failures++;
-      if (held) {
+      // Whoever holds the lease may give it back at any time, so that one is asked for again soon.
+      if (outcome === "failed") failures++;
+      if (outcome === "failed" && !this.#isStopped()) {
         observer.onMetric?.({ name: "outbox.failed", value: failures, server: destination });
-        await this.#collapse(destination);
+        await this.#guarded(destination, () => this.#collapse(destination));
       }
-      await this.#pause(
-        destination,
-        Math.min(limits.retryFirst * 2 ** Math.min(failures - 1, 30), limits.retryLongest),
-      );
+      const exponent = Math.min(Math.max(failures - 1, 0), 30);
+      await this.#pause(destination, Math.min(limits.retryFirst * 2 ** exponent, limits.retryLongest));
     }
+    await this.#guarded(destination, () => this.#release(destination));
+  }
+
+  /** Storage that fails is a failed attempt: what is queued is there, and is tried again. */
+  async #guarded(destination: string, work: () => Promise<Outcome>): Promise<Outcome> {
+    try {
+      return await work();
+    } catch (error) {
+      this.#federation.host.observer.onFault?.({ where: `outbox of ${destination}`, error });
+      return "failed";
+    }
+  }
+
+  async #release(destination: string): Promise<Outcome> {
+    const { storage, clock } = this.#federation.host;
+    await storage.lease(destination, this.#holder, clock.now(), 0);
+    return "empty";
   }
 
   async #pause(destination: string, ms: number): Promise<void> {
@@ -106,48 +134,93 @@ export class Outbox {
     release();
   }
 
-  async #deliver(destination: string, rows: readonly OutboxRow[]): Promise<boolean> {
+  async #deliverNext(destination: string): Promise<Outcome> {
     const { host } = this.#federation;
-    const { ids, pdus } = await this.#contents(rows);
-    const last = rows.at(-1)?.sequence ?? 0;
+    const { storage, clock, limits, observer } = host;
+    const now = clock.now();
+    if (!(await storage.lease(destination, this.#holder, now, now + limits.requestTime * 2))) return "another-sends";
+    const attempt = await this.#attempt(destination);
+    if (attempt === undefined) return "empty";
+    const { transactionId, pdus, through, rest } = attempt;
     if (pdus.length > 0) {
-      // A retry of the same rows is the same transaction; the answer to a lost answer is the one that was lost.
-      const transactionId = encodeUnpadded(sha256(utf8Encode(`${last} ${ids.join(" ")}`)), "url-safe");
-      const sent = await withDeadline(host.clock, host.limits.requestTime, this.#stop, (cancel) =>
-        host.transport.request(destination, "send", { transactionId, pdus }, cancel),
-      );
-      if (!sent.ok) return false;
+      this.#attempts.set(destination, attempt);
+      const sent = await host.transport.request(destination, "send", { transactionId, pdus }, this.#stop);
+      if (!sent.ok) return "failed";
     }
-    await host.storage.settleOutbox(destination, last, []);
-    return true;
+    await storage.settleOutbox(destination, through, rest);
+    this.#attempts.delete(destination);
+    if (pdus.length > 0) observer.onMetric?.({ name: "outbox.sent", value: pdus.length, server: destination });
+    return "sent";
   }
 
-  async #contents(rows: readonly OutboxRow[]): Promise<{ readonly ids: string[]; readonly pdus: JsonValue[] }> {
-    const { rooms, host } = this.#federation;
+  /** What was tried last, while its rows still lead the queue; else what comes next. */
+  async #attempt(destination: string): Promise<Attempt | undefined> {
+    const { storage, limits } = this.#federation.host;
+    const rows = await storage.readOutbox(destination, limits.transactionPdus);
+    const last = this.#attempts.get(destination);
+    return last !== undefined && last.first === rows[0]?.sequence ? last : this.#contents(destination, rows);
+  }
+
+  async #contents(destination: string, rows: readonly OutboxRow[]): Promise<Attempt | undefined> {
+    const { transactionPdus } = this.#federation.host.limits;
+    const [head] = rows;
+    if (head === undefined) return undefined;
     const ids: string[] = [];
     const pdus: JsonValue[] = [];
-    for (const { roomId, eventId } of rows) {
-      const room = await rooms.open(roomId);
-      if (room === undefined) continue;
-      const wanted = eventId === undefined ? room.control.forwardExtremities : [eventId];
-      for (const row of await room.rows(wanted.filter((id) => !ids.includes(id)))) {
-        if (pdus.length >= host.limits.transactionPdus) break;
-        ids.push(row.eventId);
-        pdus.push(servedForm(room, row));
+    let through = head.sequence;
+    let rest: readonly OutboxEntry[] = [];
+    for (const row of rows) {
+      const found = (await this.#eventsOf(row)).filter(({ eventId }) => !ids.includes(eventId));
+      const room = transactionPdus - pdus.length;
+      if (found.length > room && pdus.length > 0) break;
+      for (const { eventId, json } of found.slice(0, room)) {
+        ids.push(eventId);
+        pdus.push(json);
       }
+      through = row.sequence;
+      rest = found.slice(room).map(({ eventId }) => ({ destination, roomId: row.roomId, eventId }));
+      if (rest.length > 0) break;
     }
-    return { ids, pdus };
+    // The same rows make the same transaction, after a restart too.
+    const name = `${head.sequence} ${through} ${ids.join(" ")}`;
+    return {
+      transactionId: encodeUnpadded(sha256(utf8Encode(name)), "url-safe"),
+      pdus,
+      first: head.sequence,
+      through,
+      rest,
+    };
+  }
+
+  async #eventsOf({
+    destination,
+    roomId,
+    eventId,
+  }: OutboxRow): Promise<readonly { readonly eventId: string; readonly json: JsonValue }[]> {
+    const room = await this.#federation.rooms.open(roomId);
+    if (room === undefined) return [];
+    // A server that left meanwhile has its leave in a row of its own, and no right to what came later.
+    const latest = room.isServerJoined(destination) ? room.control.forwardExtremities : [];
+    const rows = await room.rows(eventId === undefined ? latest : [eventId]);
+    return rows.map((row) => ({ eventId: row.eventId, json: servedForm(room, row) }));
   }
 
   /** A destination that is gone for long gets the rooms' latest events when it is back, not all that it missed. */
-  async #collapse(destination: string): Promise<void> {
+  async #collapse(destination: string): Promise<Outcome> {
     const { storage, limits, observer } = this.#federation.host;
     const rows = await storage.readOutbox(destination, limits.outboxRows + 1);
     const last = rows.at(-1);
-    if (rows.length <= limits.outboxRows || last === undefined) return;
-    const rooms = [...new Set(rows.map(({ roomId }) => roomId))];
-    const latest = rooms.map((roomId): OutboxEntry => ({ destination, roomId }));
+    if (rows.length <= limits.outboxRows || last === undefined) return "failed";
+    const lastOf = new Map(rows.map((row) => [row.roomId, row.eventId]));
+    const latest: OutboxEntry[] = [];
+    for (const [roomId, eventId] of lastOf) {
+      const room = await this.#federation.rooms.open(roomId);
+      // The last event for a server that is not in the room any more is the one by which it left.
+      const left = eventId !== undefined && room?.isServerJoined(destination) !== true;
+      latest.push(left ? { destination, roomId, eventId } : { destination, roomId });
+    }
     await storage.settleOutbox(destination, last.sequence, latest);
     observer.onMetric?.({ name: "outbox.collapsed", value: rows.length, server: destination });
+    return "failed";
   }
 }

@@ -141,10 +141,12 @@ async function walk(
   const seen = new Set<string>(bounds.stop);
   let generation = from.filter((id) => !seen.has(id));
   while (generation.length > 0 && found.length < bounds.limit) {
-    const ids = [...new Set(generation)].slice(0, bounds.limit - found.length);
+    const all = [...new Set(generation)];
+    const ids = all.slice(0, bounds.limit - found.length);
     for (const id of ids) seen.add(id);
     const rows = new Map((await room.rows(ids)).map((row) => [row.eventId, row]));
-    const next: string[] = [];
+    // Some of those that were looked up may not be here: the others of their generation come before the next.
+    const next: string[] = all.slice(ids.length);
     for (const id of ids) {
       const row = rows.get(id);
       if (row === undefined) continue;

@@ -11,7 +11,7 @@ import { hostOf } from "../engine/host.js";
 import type { Host, HostOptions } from "../engine/host.js";
 import { Rooms } from "../engine/rooms.js";
 import type { Membership } from "../engine/state-view.js";
-import { listOf } from "../engine/fetch.js";
+import { listOf, stringsOf } from "../engine/fetch.js";
 import { planUpgrade } from "../engine/upgrade.js";
 import type { Pdu } from "../event/pdu.js";
 import { domainOf } from "../ids/grammar.js";
@@ -222,11 +222,12 @@ export class Server {
     return joined.ok ? { ok: true, value: room } : joined;
   }
 
-  async #joinThere({ roomId, userId, via = [], cancel }: Joining): Promise<Result<Room>> {
+  async #joinThere({ roomId, userId, reason, via = [], cancel }: Joining): Promise<Result<Room>> {
     const servers = [...new Set([...(await this.#servers(roomId, userId, cancel)), ...via])];
-    const intent = joinIntent(roomId, userId, servers);
+    const intent = joinIntent({ roomId, userId, via: servers, ...reasonOf(reason) });
     await this.host.storage.putIntent(intent, cancel);
-    const joined = await joinRemotely(this.#federation, { roomId, userId, via: servers, cancel }, intent.id);
+    const request = { roomId, userId, via: servers, reason, cancel };
+    const joined = await settled(() => joinRemotely(this.#federation, request, intent.id));
     // What could not be done was answered; only what was interrupted is taken up again.
     if (!joined.ok) await this.host.storage.removeIntent(intent.id);
     return joined;
@@ -245,18 +246,16 @@ export class Server {
     const { roomId, userId, reason, via = [], cancel } = request;
     this.#own(userId);
     return settled(async () => {
-      const room = await this.#resident(roomId, cancel);
-      if (room !== undefined) {
-        const sent = await this.#member(
-          { roomId, userId, ...(reason === undefined ? {} : { reason }), cancel },
-          userId,
-          {
-            membership: "knock",
-          },
-        );
+      const refused = await this.host.policy.checkJoin?.({ roomId, userId, membership: "knock" }, cancel);
+      if (refused !== undefined) return refuse("policy_refused", `${refused.code}: ${refused.reason}`);
+      if ((await this.#resident(roomId, cancel)) !== undefined) {
+        const sent = await this.#member({ roomId, userId, ...reasonOf(reason), cancel }, userId, {
+          membership: "knock",
+        });
         return sent.ok ? { ok: true, value: sent.value.json } : sent;
       }
-      return knockRemotely(this.#federation, { roomId, userId, via, cancel });
+      const servers = [...new Set([...(await this.#servers(roomId, userId, cancel)), ...via])];
+      return knockRemotely(this.#federation, { roomId, userId, via: servers, reason, cancel });
     });
   }
 
@@ -276,7 +275,7 @@ export class Server {
         return event === undefined ? this.#notHere(roomId) : { ok: true, value: event.json };
       }
       const servers = [...new Set([...(await this.#servers(roomId, userId, cancel)), ...via])];
-      return leaveRemotely(this.#federation, { roomId, userId, via: servers, cancel });
+      return leaveRemotely(this.#federation, { roomId, userId, via: servers, reason, cancel });
     });
   }
 
@@ -352,7 +351,10 @@ export class Server {
     return settled(async () => {
       const data = { roomId, userId, version, additionalCreators };
       const intent: Intent = { id: `upgrade ${roomId}`, kind: "upgrade", data };
-      return this.#upgrade(intent, cancel);
+      // One that was begun and not finished has its new room already.
+      const begun = (await this.host.storage.readIntents(cancel)).find(({ id }) => id === intent.id);
+      const same = begun?.data["version"] === version && begun.data["userId"] === userId;
+      return this.#upgrade(same ? begun : intent, cancel);
     });
   }
 
@@ -365,7 +367,7 @@ export class Server {
     if (room === undefined) return this.#notHere(roomId);
     const to = this.rooms.version(version);
     const lastEventId = room.control.forwardExtremities.at(-1);
-    const creators = listOf(additionalCreators).filter((user): user is string => typeof user === "string");
+    const creators = stringsOf(additionalCreators);
     const plan = planUpgrade(room.version.rules, to.rules, (type, key) => room.state(type, key), {
       roomId,
       userId,
@@ -402,12 +404,15 @@ export class Server {
   }
 
   async #resumeJoin(intent: Intent, cancel: Cancel | undefined): Promise<void> {
-    const { roomId, userId, via } = intent.data;
+    const { roomId, userId, via, reason } = intent.data;
     if (typeof roomId !== "string" || typeof userId !== "string") return;
-    const servers = listOf(via).filter((server): server is string => typeof server === "string");
+    const servers = stringsOf(via);
     const room = await this.#resident(roomId, cancel);
     if (room?.current.membership(userId) === "join") await this.host.storage.removeIntent(intent.id, cancel);
-    else await settled(() => this.#joinThere({ roomId, userId, via: servers, cancel }));
+    else {
+      const why = typeof reason === "string" ? { reason } : {};
+      await settled(() => this.#joinThere({ roomId, userId, via: servers, ...why, cancel }));
+    }
   }
 }
 
@@ -420,12 +425,12 @@ export function createServer(options: HostOptions): Server {
   return new Server(options);
 }
 
-function reasonOf(reason: string | undefined): JsonObject {
+function reasonOf(reason: string | undefined): { readonly reason?: string } {
   return reason === undefined ? {} : { reason };
 }
 
-function joinIntent(roomId: string, userId: string, via: readonly string[]): Intent {
-  return { id: `join ${roomId} ${userId}`, kind: "join", data: { roomId, userId, via } };
+function joinIntent(data: JsonObject & { readonly roomId: string; readonly userId: string }): Intent {
+  return { id: `join ${data.roomId} ${data.userId}`, kind: "join", data };
 }
 
 /** A call that was cancelled before it changed anything is a refusal like any other. */

@@ -1,0 +1,823 @@
+/**
+ * Becoming and ceasing to be a member across servers: invite, join, knock, leave, and what moderators do. Every
+ * server is the real one; where one lies or refuses, the test plays it.
+ */
+import { describe, expect, it } from "vitest";
+import { createListIdentity, createListPolicy } from "../../src/adapters/memory/index.js";
+import { domainOf } from "../../src/ids/grammar.js";
+import { get } from "../../src/json/value.js";
+import type { JsonObject } from "../../src/json/index.js";
+import type { OperationRequest } from "../../src/ports/index.js";
+import { hashEvent } from "../../src/event/sign.js";
+import { withKey } from "../support/engine.js";
+import {
+  codeOf,
+  cosignedBy,
+  done,
+  nameOf,
+  refusal,
+  signedBy,
+  signersOf,
+  userOf,
+  World,
+  worldOf,
+} from "../support/servers.js";
+
+const VERSIONS = ["1", "6", "10", "11", "12", "I.1"] as const;
+const HANDSHAKES = ["make_join", "send_join", "make_knock", "send_knock", "make_leave", "send_leave"] as const;
+
+const [alice, bob, carol, dan] = [userOf("a"), userOf("b"), userOf("c"), userOf("d")];
+
+async function privateRoom(world: World, version: string, joinRule: JsonObject = { join_rule: "invite" }) {
+  return done(
+    world.server("a").create({
+      version,
+      creator: alice,
+      initialState: [{ type: "m.room.join_rules", content: joinRule }],
+    }),
+  );
+}
+
+/** Every server sees the same room. */
+async function expectSame(world: World, roomId: string, ...names: readonly string[]): Promise<void> {
+  const [first = "a", ...others] = names;
+  const expected = await world.view(first, roomId);
+  for (const name of others)
+    expect(await world.view(name, roomId), `${name} sees what ${first} sees`).toEqual(expected);
+}
+
+describe.each(VERSIONS)("membership across servers in version %s", (version) => {
+  it("an invite carries the signatures of both servers and reaches the invited user", async () => {
+    const world = await worldOf("a", "b");
+    const room = await privateRoom(world, version);
+    const invite = await done(world.server("a").invite({ roomId: room.roomId, userId: alice, target: bob }));
+    expect(signersOf(invite.json)).toEqual(["a.example", "b.example"]);
+    expect(room.current.membership(bob)).toBe("invite");
+    const [outside] = await world.server("b").roomsOf(bob);
+    expect(outside).toMatchObject({ roomId: room.roomId, membership: "invite" });
+    expect(outside?.outside?.roomVersion).toBe(version);
+    expect(outside?.outside?.state.map((event) => get(event, "type"))).toContain("m.room.create");
+    expect(await world.server("b").room(room.roomId)).toBeUndefined();
+  });
+
+  it("who was invited joins by way of the inviter's server and ends with its state", async () => {
+    const world = await worldOf("a", "b");
+    const room = await privateRoom(world, version);
+    await done(world.server("a").invite({ roomId: room.roomId, userId: alice, target: bob }));
+    const joined = await done(world.server("b").join({ roomId: room.roomId, userId: bob }));
+    await world.deliver();
+    expect(joined.version.id).toBe(version);
+    expect(joined.servers).toEqual(["a.example", "b.example"]);
+    await expectSame(world, room.roomId, "a", "b");
+    expect(await world.server("b").roomsOf(bob)).toEqual([{ roomId: room.roomId, membership: "join" }]);
+    expect(world.faults()).toEqual([]);
+  });
+
+  it("all servers learn of a join, a kick, a ban and an unban of a user of another server", async () => {
+    const world = await worldOf("a", "b", "c");
+    const roomId = await world.shared(version, "a", "b", "c");
+    await expectSame(world, roomId, "a", "b", "c");
+    const a = world.server("a");
+    await done(a.kick({ roomId, userId: alice, target: bob, reason: "enough" }));
+    await world.deliver();
+    for (const name of ["a", "b", "c"]) expect(await world.membership(name, roomId, bob)).toBe("leave");
+    expect((await world.room("b", roomId)).isResident).toBe(false);
+    await done(world.server("b").join({ roomId, userId: bob, via: ["a.example"] }));
+    await world.deliver();
+    await expectSame(world, roomId, "a", "b", "c");
+    await done(a.ban({ roomId, userId: alice, target: bob }));
+    await world.deliver();
+    for (const name of ["a", "b", "c"]) expect(await world.membership(name, roomId, bob)).toBe("ban");
+    expect(await codeOf(world.server("b").join({ roomId, userId: bob, via: ["a.example", "c.example"] }))).toBe(
+      "refused_by_peer",
+    );
+    await done(a.unban({ roomId, userId: alice, target: bob }));
+    await world.deliver();
+    for (const name of ["a", "c"]) expect(await world.membership(name, roomId, bob)).toBe("leave");
+    await done(world.server("b").join({ roomId, userId: bob, via: ["c.example"] }));
+    await world.deliver();
+    await expectSame(world, roomId, "a", "b", "c");
+    expect(world.faults()).toEqual([]);
+  });
+
+  it("a server in the room sends membership events itself, without asking anybody", async () => {
+    const world = await worldOf("a", "b");
+    const roomId = await world.shared(version, "a", "b");
+    const second = userOf("b", "second");
+    world.calls.length = 0;
+    await done(world.server("b").join({ roomId, userId: second }));
+    await done(world.server("b").leave({ roomId, userId: second }));
+    await world.deliver();
+    await done(world.server("a").invite({ roomId, userId: alice, target: second }));
+    await world.deliver();
+    await done(world.server("b").leave({ roomId, userId: second, reason: "no" }));
+    await world.deliver();
+    expect(world.callsOf(...HANDSHAKES, "invite")).toEqual([]);
+    expect(world.callsOf("send").length).toBeGreaterThan(0);
+    await expectSame(world, roomId, "a", "b");
+  });
+
+  it("rejecting an invite needs no join, and the room's servers learn of it", async () => {
+    const world = await worldOf("a", "b", "c");
+    const roomId = await world.shared(version, "a", "c");
+    await done(world.server("a").invite({ roomId, userId: alice, target: bob }));
+    await world.deliver();
+    world.calls.length = 0;
+    const left = await done(world.server("b").leave({ roomId, userId: bob, reason: "no, thank you" }));
+    await world.deliver();
+    expect(world.callsOf("make_join", "send_join")).toEqual([]);
+    expect(left["content"]).toEqual({ membership: "leave", reason: "no, thank you" });
+    for (const name of ["a", "c"]) expect(await world.membership(name, roomId, bob)).toBe("leave");
+    expect(await world.server("b").roomsOf(bob)).toEqual([]);
+    expect(await world.server("b").room(roomId)).toBeUndefined();
+    await expectSame(world, roomId, "a", "c");
+  });
+
+  it("a join tries the next server when one is gone or refuses", async () => {
+    const world = await worldOf("a", "b");
+    world.peer("refuser", { make_join: () => refusal("forbidden") });
+    world.peer("liar", { make_join: () => null });
+    world.peer("half", {
+      make_join: ({ roomId, userId }) => ({ roomVersion: version, event: templateOf(roomId, userId) }),
+      send_join: () => ({ event: null, state: "none" }),
+    });
+    const roomId = await world.shared(version, "a");
+    const via = ["gone.example", "refuser.example", "liar.example", "half.example", "a.example"];
+    await done(world.server("b").join({ roomId, userId: bob, via }));
+    await world.deliver();
+    await expectSame(world, roomId, "a", "b");
+    expect(world.faults()).toEqual([]);
+  });
+
+  it("two users of one server who join at once end in one room", async () => {
+    const world = await worldOf("a", "b");
+    const roomId = await world.shared(version, "a");
+    const users = [bob, userOf("b", "second")];
+    const rooms = await Promise.all(
+      users.map((userId) => done(world.server("b").join({ roomId, userId, via: ["a.example"] }))),
+    );
+    await world.deliver();
+    expect(rooms[0]).toBe(rooms[1]);
+    for (const userId of users) expect(rooms[0]?.current.membership(userId)).toBe("join");
+    await done(world.say("b", roomId, "both are here"));
+    await world.deliver();
+    await expectSame(world, roomId, "a", "b");
+  });
+});
+
+function templateOf(roomId: string, userId: string): JsonObject {
+  return {
+    type: "m.room.member",
+    room_id: roomId,
+    sender: userId,
+    state_key: userId,
+    content: { membership: "join" },
+    depth: 5,
+    prev_events: [],
+    auth_events: [],
+  };
+}
+
+describe("an invite to another server", () => {
+  it("is not sent to the room when the other server does not sign it", async () => {
+    const world = await worldOf("a");
+    const room = await privateRoom(world, "10");
+    const before = await world.view("a", room.roomId);
+    world.peer("b", { invite: ({ event }) => ({ event }) });
+    expect(await codeOf(world.server("a").invite({ roomId: room.roomId, userId: alice, target: bob }))).toBe(
+      "refused_by_peer",
+    );
+    expect(await world.view("a", room.roomId)).toEqual(before);
+  });
+
+  it("keeps nothing of what the other server changed", async () => {
+    const world = await worldOf("a");
+    const room = await privateRoom(world, "10");
+    world.peer("b", {
+      invite: ({ event }) => {
+        const changed = withKey(event as JsonObject, "content", { membership: "invite", reason: "forged" });
+        return { event: cosignedBy("10", "b", hashEvent(changed)) };
+      },
+    });
+    const refused = world.server("a").invite({ roomId: room.roomId, userId: alice, target: bob });
+    expect(await codeOf(refused), "the signature is over another hash").toBe("refused_by_peer");
+    world.peer("b", {
+      invite: ({ event }) => {
+        const signed = cosignedBy("10", "b", event as JsonObject);
+        return { event: { ...signed, unsigned: { forged: true }, content: { membership: "join" } } };
+      },
+    });
+    const kept = await done(world.server("a").invite({ roomId: room.roomId, userId: alice, target: bob }));
+    expect(kept.content).toEqual({ membership: "invite" });
+    expect(Object.hasOwn(kept.json, "unsigned")).toBe(false);
+    expect(signersOf(kept.json)).toEqual(["a.example", "b.example"]);
+  });
+
+  it("is refused by who blocks the inviter, and leaves both servers as they were", async () => {
+    const world = await worldOf("a");
+    await world.add("b", { policy: createListPolicy({ blockedUsers: [alice] }) });
+    const room = await privateRoom(world, "10");
+    const before = await world.view("a", room.roomId);
+    const refused = await world.server("a").invite({ roomId: room.roomId, userId: alice, target: bob });
+    expect(refused).toMatchObject({ ok: false, error: { code: "refused_by_peer" } });
+    expect(refused.ok ? "" : refused.error.reason).toContain("blocked");
+    expect(await world.view("a", room.roomId)).toEqual(before);
+    expect(await world.server("b").roomsOf(bob)).toEqual([]);
+    expect(await world.node("b").storage.readOutside()).toEqual([]);
+  });
+
+  it("is not even asked for when the inviter may not invite", async () => {
+    const world = await worldOf("a", "b");
+    const room = await done(world.server("a").create({ version: "10", creator: alice, powerLevels: { invite: 100 } }));
+    const second = userOf("a", "second");
+    await done(world.server("a").invite({ roomId: room.roomId, userId: alice, target: second }));
+    await done(world.server("a").join({ roomId: room.roomId, userId: second }));
+    expect(await codeOf(world.server("a").invite({ roomId: room.roomId, userId: second, target: bob }))).toBe(
+      "auth_rejected",
+    );
+    expect(world.calls).toEqual([]);
+  });
+
+  it("follows a phone number that the host's resolver knows", async () => {
+    const world = new World();
+    const phone = { medium: "msisdn", address: "447700900111" };
+    await world.add("a", { identity: createListIdentity([{ ...phone, userId: bob }]) });
+    await world.add("b");
+    const room = await privateRoom(world, "I.1");
+    const request = { roomId: room.roomId, userId: alice };
+    const invite = await done(world.server("a").inviteIdentifier({ ...request, identifier: phone }));
+    expect(invite.stateKey).toBe(bob);
+    expect(await world.server("b").roomsOf(bob)).toHaveLength(1);
+    const unknown = { medium: "msisdn", address: "447700900222" };
+    expect(await codeOf(world.server("a").inviteIdentifier({ ...request, identifier: unknown }))).toBe(
+      "bad_identifier",
+    );
+  });
+
+  describe("seen from the invited side", () => {
+    /** An invite as a server would send it, with parts of the request replaced. */
+    async function offered(
+      change: (request: OperationRequest<"invite">) => OperationRequest<"invite">,
+      version: string = "10",
+      from: string = "a",
+    ): Promise<string> {
+      const world = await worldOf("a", "b");
+      const room = await privateRoom(world, version);
+      let request: OperationRequest<"invite"> | undefined;
+      world.intercept((call) => {
+        if (call.name !== "invite") return undefined;
+        request = call.request as OperationRequest<"invite">;
+        return Promise.resolve({ ok: false, error: { code: "unreachable", reason: "kept" } });
+      });
+      await world.server("a").invite({ roomId: room.roomId, userId: alice, target: bob });
+      world.intercept(undefined);
+      if (request === undefined) throw new Error("no invite was sent");
+      const code = await codeOf(world.ask(from, "b", "invite", change(request)));
+      const stored = await world.node("b").storage.readOutside();
+      expect(stored, "what is refused is not kept").toHaveLength(code === "ok" ? 1 : 0);
+      expect(world.faults()).toEqual([]);
+      return code;
+    }
+    const changed =
+      (change: (event: JsonObject) => JsonObject, version: string = "10") =>
+      (request: OperationRequest<"invite">): OperationRequest<"invite"> => ({
+        ...request,
+        event: signedBy(version, "a", change(withKey(request.event as JsonObject, "signatures", undefined))),
+      });
+
+    it("it is taken as it was sent", async () => {
+      expect(await offered((request) => request)).toBe("ok");
+    });
+
+    it("its room version has to be known, and is named when it is not", async () => {
+      expect(await offered((request) => ({ ...request, roomVersion: "org.unknown" }))).toBe(
+        "incompatible_room_version",
+      );
+    });
+
+    it("it comes from the server of its sender", async () => {
+      expect(await offered((request) => request, "10", "c")).toBe("invalid_param");
+    });
+
+    it("it is for a user of this server, and an invite, and of the room that is named", async () => {
+      expect(await offered(changed((event) => ({ ...event, state_key: carol })))).toBe("invalid_param");
+      expect(await offered(changed((event) => ({ ...event, content: { membership: "join" } })))).toBe("invalid_param");
+      expect(await offered(changed((event) => ({ ...event, type: "m.room.topic" })))).toBe("invalid_param");
+      expect(await offered((request) => ({ ...request, roomId: "!other:a.example" }))).toBe("invalid_param");
+    });
+
+    it("it is signed by its sender's server and has the hash of its content", async () => {
+      expect(
+        await offered((request) => ({ ...request, event: withKey(request.event as JsonObject, "signatures", {}) })),
+      ).toBe("invalid_param");
+      expect(
+        await offered((request) => ({ ...request, event: { ...(request.event as JsonObject), origin_server_ts: 1 } })),
+      ).toBe("invalid_param");
+    });
+
+    it("in version 12 the create event comes with it, and is the one whose hash names the room", async () => {
+      expect(await offered((request) => request, "12")).toBe("ok");
+      expect(await offered((request) => ({ ...request, inviteRoomState: [] }), "12")).toBe("invalid_param");
+      const forged = { type: "m.room.create", state_key: "", sender: carol, content: { room_version: "12" } };
+      expect(await offered((request) => ({ ...request, inviteRoomState: [forged] }), "12")).toBe("invalid_param");
+    });
+  });
+});
+
+describe("a template that another server made", () => {
+  const lies: readonly {
+    readonly what: string;
+    readonly change: (template: JsonObject) => JsonObject;
+    readonly version?: string;
+  }[] = [
+    { what: "another room", change: (event) => ({ ...event, room_id: "!other:a.example" }) },
+    { what: "another sender", change: (event) => ({ ...event, sender: userOf("b", "admin") }) },
+    { what: "another state key", change: (event) => ({ ...event, state_key: userOf("b", "admin") }) },
+    { what: "another type", change: (event) => ({ ...event, type: "m.room.power_levels" }) },
+    { what: "another membership", change: (event) => ({ ...event, content: { membership: "ban" } }) },
+    { what: "content that is no object", change: (event) => ({ ...event, content: "join" }) },
+    { what: "an unknown version", change: (event) => event, version: "org.unknown" },
+    { what: "a version with another form of room id", change: (event) => event, version: "12" },
+    { what: "a depth that is no integer", change: (event) => ({ ...event, depth: "5" }) },
+    { what: "references that are no list", change: (event) => ({ ...event, prev_events: {} }) },
+  ];
+
+  it.each(lies)("is not signed when it is for $what", async ({ change, version: roomVersion = "10" }) => {
+    for (const membership of ["join", "knock", "leave"] as const) {
+      const world = await worldOf("b");
+      const sent: unknown[] = [];
+      const make = ({ roomId, userId }: { readonly roomId: string; readonly userId: string }): unknown => ({
+        roomVersion,
+        event: change(withKey(templateOf(roomId, userId), "content", { membership })),
+      });
+      const send = ({ event }: { readonly event: unknown }): unknown => {
+        sent.push(event);
+        return refusal("forbidden");
+      };
+      world.peer("a", {
+        make_join: make,
+        make_knock: make,
+        make_leave: make,
+        send_join: send,
+        send_knock: send,
+        send_leave: send,
+      });
+      const request = { roomId: "!room:a.example", userId: bob, via: ["a.example"] };
+      const server = world.server("b");
+      const tried =
+        membership === "join"
+          ? server.join(request)
+          : membership === "knock"
+            ? server.knock(request)
+            : server.leave(request);
+      expect(await codeOf<unknown>(tried)).not.toBe("ok");
+      expect(sent).toEqual([]);
+    }
+  });
+
+  it("lends nothing but its place in the graph and the name of who authorises", async () => {
+    const world = await worldOf("b");
+    const sent: JsonObject[] = [];
+    world.peer("a", {
+      make_join: ({ roomId, userId }) => ({
+        roomVersion: "10",
+        event: {
+          ...templateOf(roomId, userId),
+          content: {
+            membership: "join",
+            join_authorised_via_users_server: alice,
+            displayname: "forged",
+            third_party_invite: {},
+          },
+          origin_server_ts: 1,
+          redacts: "$forged",
+          unsigned: { forged: true },
+          signatures: { "b.example": { "ed25519:forged": "AA" } },
+        },
+      }),
+      send_join: ({ event }) => {
+        sent.push(event as JsonObject);
+        return refusal("forbidden");
+      },
+    });
+    await world.server("b").join({ roomId: "!room:a.example", userId: bob, via: ["a.example"], reason: "hello" });
+    const [event] = sent;
+    expect(event?.["content"]).toEqual({
+      membership: "join",
+      join_authorised_via_users_server: alice,
+      reason: "hello",
+    });
+    expect(event?.["origin_server_ts"]).toBe(world.clock.now());
+    expect(Object.keys(event ?? {}).sort()).toEqual(
+      [
+        "auth_events",
+        "content",
+        "depth",
+        "hashes",
+        "origin_server_ts",
+        "prev_events",
+        "room_id",
+        "sender",
+        "signatures",
+        "state_key",
+        "type",
+      ].sort(),
+    );
+    expect(Object.keys((event?.["signatures"] ?? {}) as JsonObject)).toEqual(["b.example"]);
+  });
+
+  it("is not believed about the version of a room that was joined before", async () => {
+    const world = await worldOf("a", "b");
+    const roomId = await world.shared("10", "a", "b");
+    await done(world.server("b").leave({ roomId, userId: bob }));
+    await world.deliver();
+    world.intercept(async (call, proceed) => {
+      if (call.name !== "make_join") return proceed();
+      const answer = await proceed();
+      return answer.ok ? { ok: true, value: { ...answer.value, roomVersion: "9" } as never } : answer;
+    });
+    expect(await codeOf(world.server("b").join({ roomId, userId: bob, via: ["a.example"] }))).toBe("bad_format");
+    expect(world.callsOf("send_join").filter(({ from }) => from === "b.example")).toHaveLength(1);
+  });
+
+  it("is found out when the create event of the joined room names another version", async () => {
+    const world = await worldOf("a", "b");
+    const roomId = await world.shared("10", "a");
+    world.intercept(async (call, proceed) => {
+      if (call.name !== "make_join") return proceed();
+      const answer = await proceed();
+      return answer.ok ? { ok: true, value: { ...answer.value, roomVersion: "9" } as never } : answer;
+    });
+    expect(await codeOf(world.server("b").join({ roomId, userId: bob, via: ["a.example"] }))).toBe("bad_format");
+    expect(await world.server("b").room(roomId)).toBeUndefined();
+    expect(await world.node("b").storage.readIntents()).toEqual([]);
+  });
+});
+
+describe("a join that a server of the room is asked for", () => {
+  it("is for a user of the server that asks, and in a version that it knows", async () => {
+    const world = await worldOf("a", "b", "c");
+    const roomId = await world.shared("10", "a");
+    const versions = ["9", "10"];
+    expect(await codeOf(world.ask("b", "a", "make_join", { roomId, userId: bob, versions }))).toBe("ok");
+    expect(await codeOf(world.ask("b", "a", "make_join", { roomId, userId: carol, versions }))).toBe("forbidden");
+    const old = await world.ask("b", "a", "make_join", { roomId, userId: bob, versions: ["1"] });
+    expect(old).toMatchObject({ ok: false, error: { code: "incompatible_room_version", roomVersion: "10" } });
+    expect(await codeOf(world.ask("b", "a", "make_join", { roomId: "!no:a.example", userId: bob, versions }))).toBe(
+      "not_found",
+    );
+  });
+
+  it("is refused at both steps by the host's policy", async () => {
+    const world = new World();
+    const blocked = new Set<string>();
+    await world.add("a", {
+      policy: {
+        checkJoin: ({ userId }) => (blocked.has(userId) ? { code: "blocked", reason: "blocked here" } : undefined),
+      },
+    });
+    await world.add("b");
+    const roomId = await world.shared("10", "a");
+    const made = await world.ask("b", "a", "make_join", { roomId, userId: bob, versions: ["10"] });
+    if (!made.ok) throw new Error(made.error.reason);
+    blocked.add(bob);
+    expect(await codeOf(world.ask("b", "a", "make_join", { roomId, userId: bob, versions: ["10"] }))).toBe(
+      "policy_refused",
+    );
+    const event = signedBy("10", "b", { ...(made.value.event as JsonObject), origin_server_ts: 1 });
+    expect(await codeOf(world.ask("b", "a", "send_join", { roomId, event }))).toBe("policy_refused");
+    expect(await world.membership("a", roomId, bob)).toBe("leave");
+    blocked.clear();
+    expect(await codeOf(world.ask("b", "a", "send_join", { roomId, event }))).toBe("ok");
+  });
+
+  it("is refused as it is handed over, for every way in which it can be wrong", async () => {
+    const world = await worldOf("a", "b", "c");
+    const roomId = await world.shared("10", "a");
+    const made = await world.ask("b", "a", "make_join", { roomId, userId: bob, versions: ["10"] });
+    if (!made.ok) throw new Error(made.error.reason);
+    const good = { ...(made.value.event as JsonObject), origin_server_ts: 1 };
+    const before = await world.view("a", roomId);
+    const handed = (event: JsonObject, from: string = "b"): Promise<string> =>
+      codeOf(world.ask(from, "a", "send_join", { roomId, event }));
+    const wrong: readonly JsonObject[] = [
+      { ...good, type: "m.room.topic" },
+      { ...good, content: { membership: "knock" } },
+      { ...good, sender: carol, state_key: carol },
+      { ...good, state_key: userOf("b", "other") },
+      { ...good, room_id: "!other:a.example" },
+    ];
+    for (const event of wrong) expect(await handed(signedBy("10", "b", event))).toBe("invalid_param");
+    expect(await handed(good), "no signature").toBe("invalid_param");
+    expect(await handed(signedBy("10", "c", good)), "another's signature").toBe("invalid_param");
+    expect(await handed(signedBy("10", "b", good), "c"), "another server hands it over").toBe("invalid_param");
+    expect(await handed({ ...signedBy("10", "b", good), depth: 99 }), "changed after it was signed").toBe(
+      "invalid_param",
+    );
+    expect(await world.view("a", roomId)).toEqual(before);
+    expect(world.faults()).toEqual([]);
+    expect(await handed(signedBy("10", "b", good))).toBe("ok");
+    expect(await handed(signedBy("10", "b", good)), "again").toBe("ok");
+  });
+
+  it("answers the state before the join, and an auth chain that everything in it rests on", async () => {
+    const world = await worldOf("a", "b", "c");
+    const roomId = await world.shared("10", "a");
+    const made = await world.ask("b", "a", "make_join", { roomId, userId: bob, versions: ["10"] });
+    if (!made.ok) throw new Error(made.error.reason);
+    const event = signedBy("10", "b", { ...(made.value.event as JsonObject), origin_server_ts: 1 });
+    const before = [...(await world.room("a", roomId)).current.events()].map(({ type }) => type).sort();
+    const sent = await world.ask("b", "a", "send_join", { roomId, event });
+    if (!sent.ok) throw new Error(sent.error.reason);
+    expect(sent.value.state.map((one) => (one as JsonObject)["type"]).sort()).toEqual(before);
+    expect(sent.value.state.some((one) => (one as JsonObject)["state_key"] === bob)).toBe(false);
+    expect(sent.value.event).toEqual(event);
+  });
+
+  it("is refused in a room that only lets the invited in", async () => {
+    const world = await worldOf("a", "b");
+    const room = await privateRoom(world, "10");
+    const refused = world.server("b").join({ roomId: room.roomId, userId: bob, via: ["a.example"] });
+    expect(await codeOf(refused)).toBe("refused_by_peer");
+    expect(await world.server("b").room(room.roomId)).toBeUndefined();
+    expect(await world.node("b").storage.readIntents()).toEqual([]);
+  });
+
+  it("is given up when the caller cancels, and leaves nothing to be taken up later", async () => {
+    const world = await worldOf("a", "b");
+    const roomId = await world.shared("10", "a");
+    const listeners = new Set<() => void>();
+    const cancel = {
+      aborted: false,
+      onAbort: (listener: () => void) => {
+        listeners.add(listener);
+        return () => listeners.delete(listener);
+      },
+    };
+    world.intercept((call, proceed) => {
+      if (call.name !== "send_join") return undefined;
+      cancel.aborted = true;
+      for (const listener of [...listeners]) listener();
+      return proceed();
+    });
+    expect(await codeOf(world.server("b").join({ roomId, userId: bob, via: ["a.example"], cancel }))).toBe("cancelled");
+    expect(await world.node("b").storage.readIntents()).toEqual([]);
+    expect(await world.server("b").room(roomId)).toBeUndefined();
+  });
+
+  it("ends when a server never answers", async () => {
+    const world = await worldOf("a", "b");
+    const roomId = await world.shared("10", "a");
+    world.intercept((call) => (call.to === "silent.example" ? new Promise<never>(() => undefined) : undefined));
+    const joining = done(world.server("b").join({ roomId, userId: bob, via: ["silent.example", "a.example"] }));
+    await world.pass(60_000);
+    await joining;
+    expect(await world.membership("a", roomId, bob)).toBe("join");
+  });
+});
+
+describe.each(["8", "10", "11", "12", "I.1"])("a restricted room of version %s", (version) => {
+  /** A room that lets in whoever is in `allowed`. */
+  async function restricted(world: World, allowed: readonly string[], levels: JsonObject = {}) {
+    const allow = allowed.map((roomId) => ({ type: "m.room_membership", room_id: roomId }));
+    return done(
+      world.server("a").create({
+        version,
+        creator: alice,
+        powerLevels: levels,
+        initialState: [{ type: "m.room.join_rules", content: { join_rule: "restricted", allow } }],
+      }),
+    );
+  }
+
+  it("lets in members of the other room with the signature of the server that authorised it", async () => {
+    const world = await worldOf("a", "b", "c");
+    const lobby = await world.shared(version, "a", "b");
+    const room = await restricted(world, [lobby]);
+    await done(world.server("b").join({ roomId: room.roomId, userId: bob, via: ["a.example"] }));
+    await world.deliver();
+    for (const name of ["a", "b"]) {
+      const join = (await world.room(name, room.roomId)).state("m.room.member", bob);
+      expect(get(join?.content ?? {}, "join_authorised_via_users_server")).toBe(alice);
+      const view = await (await world.room(name, room.roomId)).event(join?.eventId ?? "");
+      expect(signersOf(view?.original ?? {})).toEqual(["a.example", "b.example"]);
+    }
+    expect(await world.view("b", room.roomId)).toEqual(await world.view("a", room.roomId));
+    expect(await codeOf(world.server("c").join({ roomId: room.roomId, userId: carol, via: ["a.example"] }))).toBe(
+      "refused_by_peer",
+    );
+  });
+
+  it("says which of three things is in the way", async () => {
+    const world = await worldOf("a", "b", "c");
+    const lobby = await world.shared(version, "a", "b");
+    const strange = await world.shared(version, "c");
+    const versions = [version];
+    const ask = async (to: string, roomId: string, userId: string): Promise<string> =>
+      codeOf(world.ask(domainOf(userId) ?? "", to, "make_join", { roomId, userId, versions }));
+    const known = await restricted(world, [lobby]);
+    expect(await ask("a", known.roomId, carol), "in none of the rooms").toBe("forbidden");
+    const unknown = await restricted(world, [strange]);
+    expect(await ask("a", unknown.roomId, carol), "the other room is not known here").toBe("unable_to_authorise_join");
+    const nobody = await done(
+      world.server("a").create({
+        version,
+        creator: alice,
+        preset: "public",
+        powerLevels: { invite: 50, users: version === "12" ? {} : { [alice]: 100 } },
+      }),
+    );
+    await done(world.server("b").join({ roomId: nobody.roomId, userId: bob, via: ["a.example"] }));
+    await world.deliver();
+    await done(
+      world.server("a").setState({
+        roomId: nobody.roomId,
+        userId: alice,
+        type: "m.room.join_rules",
+        content: { join_rule: "restricted", allow: [{ type: "m.room_membership", room_id: lobby }] },
+      }),
+    );
+    await world.deliver();
+    const second = userOf("b", "second");
+    await done(world.server("b").join({ roomId: lobby, userId: second }));
+    await world.deliver();
+    expect(await codeOf(world.ask("b", "a", "make_join", { roomId: nobody.roomId, userId: second, versions }))).toBe(
+      "ok",
+    );
+    await done(world.server("c").join({ roomId: lobby, userId: carol, via: ["a.example"] }));
+    await world.deliver();
+    expect(await ask("b", nobody.roomId, carol), "bob may not invite").toBe("unable_to_grant_join");
+    // The server that can neither grant nor tell is not the last that is asked.
+    await done(world.server("c").join({ roomId: nobody.roomId, userId: carol, via: ["b.example", "a.example"] }));
+    await world.deliver();
+    expect(
+      world
+        .callsOf("make_join")
+        .slice(-2)
+        .map(({ to }) => to),
+    ).toEqual(["b.example", "a.example"]);
+    expect(await world.view("c", nobody.roomId)).toEqual(await world.view("a", nobody.roomId));
+  });
+
+  it("is asked for at another server when the own one, though in the room, can grant nothing", async () => {
+    const world = await worldOf("a", "b");
+    const lobby = await world.shared(version, "a", "b");
+    const room = await restricted(world, [lobby], {
+      invite: 50,
+      users: version === "12" ? {} : { [alice]: 100 },
+    });
+    await done(world.server("b").join({ roomId: room.roomId, userId: bob, via: ["a.example"] }));
+    const second = userOf("b", "second");
+    await done(world.server("b").join({ roomId: lobby, userId: second }));
+    await world.deliver();
+    await done(world.server("b").join({ roomId: room.roomId, userId: second }));
+    await world.deliver();
+    expect(await world.membership("a", room.roomId, second)).toBe("join");
+    expect(await world.view("b", room.roomId)).toEqual(await world.view("a", room.roomId));
+    await done(world.say("b", room.roomId, "in", second));
+    await world.deliver();
+    expect(await world.view("b", room.roomId)).toEqual(await world.view("a", room.roomId));
+  });
+
+  it("needs no authoriser for who was invited", async () => {
+    const world = await worldOf("a", "b");
+    const room = await restricted(world, []);
+    await done(world.server("a").invite({ roomId: room.roomId, userId: alice, target: bob }));
+    await done(world.server("b").join({ roomId: room.roomId, userId: bob }));
+    const join = (await world.room("b", room.roomId)).state("m.room.member", bob);
+    expect(join?.content).toEqual({ membership: "join" });
+  });
+
+  it("grants nothing to a join that names an authoriser and was never asked for", async () => {
+    const world = await worldOf("a", "b");
+    const lobby = await world.shared(version, "a");
+    const room = await restricted(world, [lobby]);
+    const made = await done(room.template({ type: "m.room.member", stateKey: bob, sender: bob, content: {} }));
+    const content = { membership: "join", join_authorised_via_users_server: alice };
+    const event = signedBy(version, "b", { ...made, content });
+    expect(await codeOf(world.ask("b", "a", "send_join", { roomId: room.roomId, event }))).toBe("forbidden");
+    expect(room.current.membership(bob)).toBe("leave");
+  });
+});
+
+describe("knocking", () => {
+  const knockable = (version: string): JsonObject =>
+    version === "10" || version === "12" ? { join_rule: "knock_restricted", allow: [] } : { join_rule: "knock" };
+
+  it.each(["7", "10", "11", "12", "I.1"])("in version %s leads to an invite and a join", async (version) => {
+    const world = await worldOf("a", "b", "c");
+    const room = await privateRoom(world, version, { join_rule: "invite" });
+    const { roomId } = room;
+    await done(world.server("a").invite({ roomId, userId: alice, target: carol }));
+    await done(world.server("c").join({ roomId, userId: carol }));
+    await world.deliver();
+    const rules = { roomId, userId: alice, type: "m.room.join_rules", content: knockable(version) };
+    await done(world.server("a").setState(rules));
+    await world.deliver();
+    const knock = await done(world.server("b").knock({ roomId, userId: bob, via: ["a.example"], reason: "let me in" }));
+    await world.deliver();
+    expect(knock["content"]).toEqual({ membership: "knock", reason: "let me in" });
+    for (const name of ["a", "c"]) expect(await world.membership(name, roomId, bob)).toBe("knock");
+    const [outside] = await world.server("b").roomsOf(bob);
+    expect(outside).toMatchObject({ roomId, membership: "knock" });
+    const create = outside?.outside?.state.find((event) => get(event, "type") === "m.room.create");
+    expect(create, "the whole create event").toHaveProperty("signatures");
+    await done(world.server("a").invite({ roomId, userId: alice, target: bob }));
+    expect(await world.server("b").roomsOf(bob)).toMatchObject([{ membership: "invite" }]);
+    await done(world.server("b").join({ roomId, userId: bob }));
+    await world.deliver();
+    await expectSame(world, roomId, "a", "b", "c");
+  });
+
+  it("is taken back by leaving", async () => {
+    const world = await worldOf("a", "b");
+    const room = await privateRoom(world, "7", { join_rule: "knock" });
+    const { roomId } = room;
+    await done(world.server("b").knock({ roomId, userId: bob, via: ["a.example"] }));
+    await done(world.server("b").leave({ roomId, userId: bob, via: ["a.example"] }));
+    expect(room.current.membership(bob)).toBe("leave");
+    expect(await world.server("b").roomsOf(bob)).toEqual([]);
+  });
+
+  it("is refused where the rule does not ask for it, and in versions without it", async () => {
+    const world = await worldOf("a", "b");
+    for (const [version, rule] of [
+      ["7", "invite"],
+      ["10", "restricted"],
+      ["6", "knock"],
+      ["9", "knock_restricted"],
+    ] as const) {
+      const { roomId } = await privateRoom(world, version, { join_rule: rule });
+      expect(await codeOf(world.server("b").knock({ roomId, userId: bob, via: ["a.example"] }))).toBe(
+        "refused_by_peer",
+      );
+    }
+    expect(await world.server("b").roomsOf(bob)).toEqual([]);
+  });
+
+  it("asks the host's policy, for local users too", async () => {
+    const world = new World();
+    const policy = createListPolicy({ blockedUsers: [bob, userOf("a", "second")] });
+    await world.add("a", { policy });
+    await world.add("b");
+    const { roomId } = await privateRoom(world, "10", { join_rule: "knock" });
+    expect(await codeOf(world.server("b").knock({ roomId, userId: bob, via: ["a.example"] }))).toBe("refused_by_peer");
+    expect(await codeOf(world.server("a").knock({ roomId, userId: userOf("a", "second") }))).toBe("policy_refused");
+  });
+});
+
+describe("leaving", () => {
+  it("an invite that was taken back is not shown any more once its user wants to be rid of it", async () => {
+    const world = await worldOf("a", "b");
+    const { roomId } = await privateRoom(world, "10");
+    await done(world.server("a").invite({ roomId, userId: alice, target: bob }));
+    await done(world.server("a").kick({ roomId, userId: alice, target: bob }));
+    expect(await codeOf(world.server("b").leave({ roomId, userId: bob }))).toBe("refused_by_peer");
+    expect(await world.server("b").roomsOf(bob)).toEqual([]);
+  });
+
+  it("an invite stays while no server of the room can be reached", async () => {
+    const world = await worldOf("a", "b");
+    const { roomId } = await privateRoom(world, "10");
+    await done(world.server("a").invite({ roomId, userId: alice, target: bob }));
+    world.cut("a", "b");
+    expect(await codeOf(world.server("b").leave({ roomId, userId: bob }))).toBe("unreachable");
+    expect(await world.server("b").roomsOf(bob)).toHaveLength(1);
+    world.heal("a", "b");
+    expect(await codeOf(world.server("b").leave({ roomId, userId: bob }))).toBe("ok");
+    expect(await world.membership("a", roomId, bob)).toBe("leave");
+  });
+
+  it("who left can be invited and join again, and sees what came meanwhile", async () => {
+    const world = await worldOf("a", "b");
+    const roomId = await world.shared("10", "a", "b");
+    await done(world.server("b").leave({ roomId, userId: bob }));
+    await world.deliver();
+    await done(world.say("a", roomId, "unheard"));
+    const topic = { roomId, userId: alice, type: "m.room.topic", content: { topic: "changed" } };
+    await done(world.server("a").setState(topic));
+    await done(world.server("a").invite({ roomId, userId: alice, target: bob }));
+    await done(world.server("b").join({ roomId, userId: bob }));
+    await world.deliver();
+    await expectSame(world, roomId, "a", "b");
+    expect((await world.room("b", roomId)).control.topic).toBe("changed");
+  });
+
+  it("a user acts by the own server only", async () => {
+    const world = await worldOf("a");
+    const { roomId } = await privateRoom(world, "10");
+    const server = world.server("a");
+    for (const act of [
+      () => server.join({ roomId, userId: bob }),
+      () => server.leave({ roomId, userId: bob }),
+      () => server.knock({ roomId, userId: bob }),
+      () => server.invite({ roomId, userId: bob, target: dan }),
+      () => server.kick({ roomId, userId: bob, target: dan }),
+      () => server.upgrade({ roomId, userId: bob, version: "11" }),
+      () => server.create({ version: "10", creator: bob }),
+    ]) {
+      await expect(async () => act()).rejects.toThrow(/of a\.example|own users/);
+    }
+    expect(nameOf("a")).toBe("a.example");
+  });
+});
