@@ -208,7 +208,7 @@ export async function joinRoom(
   const room = await server.rooms.forJoin(chronicle.roomId, chronicle.version.id);
   const joined = await room.importJoin({ ...answer, origin: ORIGIN });
   if (!joined.ok) throw new Error(joined.error.reason);
-  server.rooms.adopt(room);
+  void server.rooms.adopt(room);
   return room;
 }
 

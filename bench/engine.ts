@@ -1,4 +1,4 @@
-/** The engine of one room: what an event costs, by how it comes and how large the room is. Signatures cost nothing here. */
+/** The engine of one room: what an event costs, by how it comes and how large the room is, signatures aside. */
 import { performance } from "node:perf_hooks";
 import type { Room } from "../src/engine/index.js";
 import type { JsonObject } from "../src/json/index.js";

@@ -3,7 +3,9 @@
  * is told apart before anything costly is done.
  */
 import { isObject } from "../json/value.js";
-import { parsePdu, parsePduText, readPdu } from "../event/format.js";
+import { parsePduForms, readPdu } from "../event/format.js";
+import type { PduForms } from "../event/format.js";
+import type { EventForms } from "../event/forms.js";
 import { contentHashMatches } from "../event/hashes.js";
 import { redact } from "../event/redact.js";
 import type { Pdu } from "../event/pdu.js";
@@ -51,21 +53,23 @@ export async function admit(
   options: AdmitOptions,
 ): Promise<readonly Admission[]> {
   const parsed = values.map((value) => parseFor(context.memory, value, options.mode));
-  const pdus = parsed.flatMap((result) => (result.ok ? [result.value] : []));
-  const ids = [...new Set(pdus.map(({ eventId }) => eventId))];
+  const all = parsed.flatMap((result) => (result.ok ? [result.value] : []));
+  const ids = [...new Set(all.map(({ pdu }) => pdu.eventId))];
   await context.memory.load(context.storage, ids, options.cancel);
   const known = new Map<string, Admission>();
-  const fresh: Pdu[] = [];
-  for (const pdu of pdus) {
-    const admission = known.get(pdu.eventId) ?? knownBefore(context.memory, pdu, options);
-    if (admission === undefined) fresh.push(pdu);
-    else known.set(pdu.eventId, admission);
+  const fresh: PduForms[] = [];
+  for (const one of all) {
+    const { eventId } = one.pdu;
+    const admission = known.get(eventId) ?? knownBefore(context.memory, one.pdu, options);
+    if (admission === undefined) fresh.push(one);
+    else known.set(eventId, admission);
   }
   const checked = await check(context, fresh, options);
   return parsed.map((result) => {
     if (!result.ok) return { kind: "refused", verdict: { verdict: "malformed", refusal: result.error } };
-    const admission = known.get(result.value.eventId) ?? checked.get(result.value);
-    return admission ?? { kind: "refused", verdict: { verdict: "malformed", refusal: lost(result.value) } };
+    const { pdu } = result.value;
+    const admission = known.get(pdu.eventId) ?? checked.get(pdu);
+    return admission ?? { kind: "refused", verdict: { verdict: "malformed", refusal: lost(pdu) } };
   });
 }
 
@@ -74,12 +78,12 @@ function lost(pdu: Pdu): Refusal {
 }
 
 /** Backfill and states tolerate more references than a live event may have (digest SZ3). */
-function parseFor(memory: RoomMemory, value: unknown, mode: Mode): Result<Pdu> {
+function parseFor(memory: RoomMemory, value: unknown, mode: Mode): Result<PduForms> {
   const { rules } = memory.version;
-  const options = { counts: mode === "live" ? "enforced" : "tolerated" } as const;
-  const pdu = typeof value === "string" ? parsePduText(rules, value, options) : parsePdu(rules, value, options);
-  if (!pdu.ok || pdu.value.roomId === memory.roomId) return pdu;
-  return refuse("wrong_room", `the event is of ${pdu.value.roomId}`, { events: [pdu.value.eventId] });
+  const read = parsePduForms(rules, value, { counts: mode === "live" ? "enforced" : "tolerated" });
+  if (!read.ok || read.value.pdu.roomId === memory.roomId) return read;
+  const { roomId, eventId } = read.value.pdu;
+  return refuse("wrong_room", `the event is of ${roomId}`, { events: [eventId] });
 }
 
 /** Duplicates cost a look-up, and what was verified before is not verified again. */
@@ -106,19 +110,21 @@ function knownBefore(memory: RoomMemory, pdu: Pdu, options: AdmitOptions): Admis
 
 async function check(
   context: AdmitContext,
-  pdus: readonly Pdu[],
+  fresh: readonly PduForms[],
   options: AdmitOptions,
 ): Promise<ReadonlyMap<Pdu, Admission>> {
   const { rules } = context.memory.version;
-  const reports = await verifySignatures(rules, context.keys, pdus, options.cancel);
+  const pdus = fresh.map(({ pdu }) => pdu);
+  const written = fresh.map(({ forms }) => forms);
+  const reports = await verifySignatures(rules, context.keys, pdus, options.cancel, written);
   const admissions = new Map<Pdu, Admission>();
-  for (const [at, pdu] of pdus.entries()) {
+  for (const [at, { pdu, forms }] of fresh.entries()) {
     const report = reports[at];
     const refused = report === undefined ? undefined : refusedBy(pdu, report);
     if (refused !== undefined) admissions.set(pdu, { kind: "refused", verdict: refused });
     else {
       const policy = options.mode === "live" ? await policyOf(context, pdu, options) : undefined;
-      admissions.set(pdu, { kind: "candidate", candidate: candidateOf(rules, pdu, options, policy) });
+      admissions.set(pdu, { kind: "candidate", candidate: candidateOf(rules, pdu, forms, options, policy) });
     }
   }
   return admissions;
@@ -133,13 +139,14 @@ async function policyOf(
 }
 
 /** Check 3: an event whose content hash does not match goes on as its redacted copy. */
-export function candidateOf(
+function candidateOf(
   rules: RoomVersionRules,
   pdu: Pdu,
+  forms: EventForms,
   { origin, mode }: Pick<AdmitOptions, "origin" | "mode">,
   policy: PolicyRefusal | undefined,
 ): Candidate {
-  if (contentHashMatches(pdu.json)) return { event: pdu, hashMismatch: false, origin, mode, policy };
+  if (contentHashMatches(pdu.json, forms)) return { event: pdu, hashMismatch: false, origin, mode, policy };
   const copy = readPdu(rules, redact(rules, pdu.json), { counts: "tolerated", eventId: pdu.eventId });
   return { event: copy.ok ? copy.value : pdu, hashMismatch: true, origin, mode, policy };
 }
@@ -162,6 +169,7 @@ export async function verifySignatures(
   keys: Keys,
   pdus: readonly Pdu[],
   cancel: Cancel | undefined,
+  forms: readonly EventForms[] = [],
 ): Promise<readonly SignatureReport[]> {
   if (pdus.length === 0) return [];
   const requests: KeyRequest[] = [];
@@ -180,7 +188,7 @@ export async function verifySignatures(
     const place = places.get(`${server} ${keyId}`);
     return place === undefined ? undefined : found[place];
   };
-  const plans = pdus.map((pdu) => planSignatures(rules, pdu, lookup));
+  const plans = pdus.map((pdu, at) => planSignatures(rules, pdu, lookup, forms[at]));
   const checks = plans.flatMap((plan) => plan.checks);
   const outcomes = checks.length === 0 ? [] : await keys.verify(checks, cancel);
   let at = 0;

@@ -4,12 +4,12 @@ import type { Refusal, Result } from "../errors.js";
 import { parseRoomId, parseUserId, parseEventId } from "../ids/grammar.js";
 import type { EventId, RoomId, UserId } from "../ids/brands.js";
 import { checkLax, checkStrict } from "../json/check.js";
-import { encodeCanonical } from "../json/canonical.js";
 import { parseLax, parseStrict } from "../json/parse.js";
 import { codePointLength, utf8Length } from "../json/utf8.js";
 import { get, isArray, isObject, setOwn } from "../json/value.js";
 import type { JsonObject, JsonValue } from "../json/value.js";
 import type { RoomVersionRules } from "../rules/model.js";
+import { EventForms } from "./forms.js";
 import { eventIdOf, omit } from "./hashes.js";
 import { roomIdOfCreate } from "./pdu.js";
 import type { Pdu } from "./pdu.js";
@@ -38,8 +38,12 @@ type Refused = { readonly ok: false; readonly error: Refusal };
 
 /** Parses one PDU from JSON text, so that `1.0`, `1e2` and `-0` are seen as they were written. */
 export function parsePduText(rules: RoomVersionRules, text: string, options: ParseOptions = {}): Result<Pdu> {
-  const parsed = rules.format.numbers === "strict" ? parseStrict(text) : parseLax(text);
+  const parsed = parseText(rules, text);
   return parsed.ok ? readPdu(rules, parsed.value, options) : parsed;
+}
+
+function parseText(rules: RoomVersionRules, text: string): Result<JsonValue> {
+  return rules.format.numbers === "strict" ? parseStrict(text) : parseLax(text);
 }
 
 /** Parses one PDU from a JavaScript value, which is checked to be plain JSON data first. */
@@ -55,9 +59,31 @@ export function checkJson(rules: RoomVersionRules, value: unknown): Result<JsonV
 
 /** The format check proper, for a value that the parsers of this library made. */
 export function readPdu(rules: RoomVersionRules, value: JsonValue, options: ParseOptions = {}): Result<Pdu> {
+  const read = readPduForms(rules, value, options);
+  return read.ok ? ok(read.value.pdu) : read;
+}
+
+/** A PDU with its canonical forms, which hashes and signatures need. */
+export interface PduForms {
+  readonly pdu: Pdu;
+  readonly forms: EventForms;
+}
+
+/** {@link parsePduText} or {@link parsePdu} for whoever goes on to check hashes and signatures. */
+export function parsePduForms(rules: RoomVersionRules, value: unknown, options: ParseOptions = {}): Result<PduForms> {
+  const parsed = typeof value === "string" ? parseText(rules, value) : checkJson(rules, value);
+  return parsed.ok ? readPduForms(rules, parsed.value, options) : parsed;
+}
+
+/** {@link readPdu} for the same. */
+export function readPduForms(rules: RoomVersionRules, value: JsonValue, options: ParseOptions = {}): Result<PduForms> {
   if (!isObject(value)) return bad("a PDU is a JSON object");
   const json = stripUnsigned(value);
-  return checkKeys(rules, json) ?? checkSize(json) ?? assemble(rules, json, options);
+  const refused = checkKeys(rules, json);
+  if (refused !== undefined) return refused;
+  const forms = new EventForms(rules, json);
+  const pdu = checkSize(forms) ?? assemble(rules, json, forms, options);
+  return pdu.ok ? ok({ pdu: pdu.value, forms }) : pdu;
 }
 
 function bad(reason: string): Refused {
@@ -137,17 +163,16 @@ function checkRoomIdKey(rules: RoomVersionRules, event: JsonObject): Refused | u
   return bad("`room_id` must be a string");
 }
 
-function checkSize(event: JsonObject): Refused | undefined {
-  const text = encodeCanonical(event);
+function checkSize(forms: EventForms): Refused | undefined {
   // A UTF-16 unit takes at most three bytes, so most events need no second pass.
-  if (text.length * 3 <= MAX_PDU_BYTES) return undefined;
-  const bytes = utf8Length(text);
+  if (forms.length * 3 <= MAX_PDU_BYTES) return undefined;
+  const bytes = utf8Length(forms.whole());
   return bytes <= MAX_PDU_BYTES
     ? undefined
     : tooLarge(`the PDU takes ${String(bytes)} bytes of at most ${String(MAX_PDU_BYTES)}`);
 }
 
-function assemble(rules: RoomVersionRules, json: JsonObject, options: ParseOptions): Result<Pdu> {
+function assemble(rules: RoomVersionRules, json: JsonObject, forms: EventForms, options: ParseOptions): Result<Pdu> {
   const prevEvents = readReferences(rules, json, "prev_events");
   if (!prevEvents.ok) return prevEvents;
   const authEvents = readReferences(rules, json, "auth_events");
@@ -156,7 +181,7 @@ function assemble(rules: RoomVersionRules, json: JsonObject, options: ParseOptio
     if (prevEvents.value.length > MAX_PREV_EVENTS) return tooLarge(`more than ${String(MAX_PREV_EVENTS)} prev_events`);
     if (authEvents.value.length > MAX_AUTH_EVENTS) return tooLarge(`more than ${String(MAX_AUTH_EVENTS)} auth_events`);
   }
-  const eventId = (options.eventId ?? eventIdOf(rules, json)) as EventId;
+  const eventId = (options.eventId ?? eventIdOf(rules, json, forms)) as EventId;
   const oversized = checkFields(rules, json, eventId);
   if (oversized?.drop === true) return oversized.refused;
   const identifiers = checkIdentifiers(rules, json);

@@ -7,6 +7,7 @@ import { get, isObject, setOwn } from "../json/value.js";
 import type { JsonObject, JsonValue } from "../json/value.js";
 import type { RoomVersionRules } from "../rules/model.js";
 import { UsageError } from "../errors.js";
+import type { EventForms } from "./forms.js";
 import { redact } from "./redact.js";
 
 /** A copy of `object` without the named keys. */
@@ -31,12 +32,12 @@ export function contentHash(event: JsonObject): Uint8Array {
 }
 
 /** Whether `hashes.sha256` is the content hash; bytes are compared, so either base64 alphabet and padding will do. */
-export function contentHashMatches(event: JsonObject): boolean {
+export function contentHashMatches(event: JsonObject, forms?: EventForms): boolean {
   const hashes = get(event, "hashes");
   const claimed = isObject(hashes) ? get(hashes, "sha256") : undefined;
   if (typeof claimed !== "string") return false;
   const decoded = decodeBase64(claimed);
-  return decoded !== undefined && sameBytes(decoded, contentHash(event));
+  return decoded !== undefined && sameBytes(decoded, forms?.contentHash() ?? contentHash(event));
 }
 
 /** SHA-256 over the redacted event less `signatures` and `unsigned`. */
@@ -48,14 +49,15 @@ export function referenceHash(rules: RoomVersionRules, event: JsonObject): Uint8
  * The event id: from the PDU in room versions 1 and 2, from the reference hash later.
  * @throws UsageError in room versions 1 and 2 when the event has no string `event_id`.
  */
-export function eventIdOf(rules: RoomVersionRules, event: JsonObject): EventId {
+export function eventIdOf(rules: RoomVersionRules, event: JsonObject, forms?: EventForms): EventId {
   if (rules.format.eventIds === "in-pdu") {
     const given = get(event, "event_id");
     if (typeof given === "string") return given as EventId;
     throw new UsageError("an event of room version 1 or 2 carries its id in `event_id`: add one");
   }
   const alphabet = rules.format.eventIds === "hash-standard" ? "standard" : "url-safe";
-  return `$${encodeUnpadded(referenceHash(rules, event), alphabet)}` as EventId;
+  const hash = forms?.referenceHash() ?? referenceHash(rules, event);
+  return `$${encodeUnpadded(hash, alphabet)}` as EventId;
 }
 
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {

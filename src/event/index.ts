@@ -15,6 +15,7 @@ export {
   readPdu,
 } from "./format.js";
 export type { ParseOptions } from "./format.js";
+export type { EventForms } from "./forms.js";
 export { readEvent, separateId } from "./loose.js";
 export type { LooseEvent } from "./loose.js";
 export { redact } from "./redact.js";

@@ -16,12 +16,15 @@ export function redact(rules: RoomVersionRules, event: JsonObject): JsonObject {
     const value = get(event, key);
     if (value !== undefined) setOwn(kept, key, value);
   }
-  const content = get(event, "content");
-  if (isObject(content)) {
-    const type = get(event, "type");
-    kept["content"] = redactContent(keptContentOf(rules, type), content);
-  }
+  const content = redactedContent(rules, event);
+  if (content !== undefined) kept["content"] = content;
   return kept;
+}
+
+/** What redaction leaves of an event's content, which may be all of it; `undefined` where it is no object. */
+export function redactedContent(rules: RoomVersionRules, event: JsonObject): JsonObject | undefined {
+  const content = get(event, "content");
+  return isObject(content) ? redactContent(keptContentOf(rules, get(event, "type")), content) : undefined;
 }
 
 function keptContentOf(rules: RoomVersionRules, type: JsonValue | undefined): KeptContent {

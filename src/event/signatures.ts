@@ -13,6 +13,7 @@ import { get, isObject } from "../json/value.js";
 import type { JsonObject } from "../json/value.js";
 import type { RoomVersionRules } from "../rules/model.js";
 import { UsageError } from "../errors.js";
+import type { EventForms } from "./forms.js";
 import type { RoomEvent } from "./pdu.js";
 import { eventSignedBytes } from "./sign.js";
 
@@ -109,10 +110,11 @@ export function planSignatures(
   rules: RoomVersionRules,
   event: Signable & { readonly json: JsonObject },
   keys: KeyLookup,
+  forms?: EventForms,
 ): SignaturePlan {
   const settled = new Map<string, SignerVerdict>();
   const checks: SignatureCheck[] = [];
-  const message = eventSignedBytes(rules, event.json);
+  const message = forms?.signedBytes() ?? eventSignedBytes(rules, event.json);
   for (const { server, why } of requiredSigners(rules, event)) {
     if (server === undefined) {
       settled.set(`(${why})`, { status: "refused", reason: `\`${why}\` names no server` });

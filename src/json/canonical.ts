@@ -41,6 +41,28 @@ export function encodeCanonical(value: JsonValue): string {
   return found.wideKeys ? stableStringify(value, byCodePoint) : stableStringify(value);
 }
 
+/**
+ * The members of an object in canonical order, each as `"key":value`: joined by commas and put in braces they
+ * are {@link encodeCanonical} of it.
+ */
+export function encodeMembers(object: JsonObject): {
+  readonly keys: readonly string[];
+  readonly members: readonly string[];
+} {
+  const keys = Object.keys(object).sort();
+  if (keys.some((key) => WIDE.test(key))) keys.sort(compareCodePoints);
+  const members: string[] = [];
+  for (const key of keys) {
+    const name = UNUSUAL.test(key) ? encodeCanonical(key) : '"' + key + '"';
+    const value = object[key];
+    const before = name + ":";
+    const plain = writePlain(before, value, 1);
+    if (plain === undefined && value === undefined) throw notJson("a value of type undefined");
+    members.push(plain ?? before + encodeCanonical(value ?? null));
+  }
+  return { keys, members };
+}
+
 /** {@link encodeCanonical} in UTF-8. */
 export function encodeCanonicalBytes(value: JsonValue): Uint8Array {
   return utf8Encode(encodeCanonical(value));
