@@ -132,6 +132,14 @@ export class ControlKeeper {
     return this.#control;
   }
 
+  /** What leads from a record that another keeper made to this one's. */
+  patchesFrom(old: Control): readonly Patch[] {
+    const [, patches] = this.#immer.produceWithPatches(old, (draft: Draft<Control>) => {
+      Object.assign(draft, this.#control);
+    });
+    return patches;
+  }
+
   /** Moves on to a committed record and state; the patches are made only when somebody wants them. */
   advance(record: RoomRecord, state: StateView, wantPatches: boolean): readonly Patch[] {
     const recipe = (draft: Draft<Control>): void => {

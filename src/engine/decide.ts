@@ -131,12 +131,12 @@ function stateBefore(ws: Workspace, candidate: Candidate): Snapshot | Waits | La
 
 /** A state that another server gave: what of it this server does not reject. */
 function given(ws: Workspace, ids: readonly string[]): Snapshot | Lack {
-  const unread = ids.filter((id) => ws.index.get(id) === undefined && ws.held(id) === undefined && !ws.absent.has(id));
+  const unread = ids.filter((id) => ws.lookup(id) === undefined && !ws.absent.has(id));
   if (unread.length > 0) return lacking(unread);
   const state = ws.index.stateOf(
     ids.filter((id) => {
-      const event = ws.index.get(id);
-      return event?.stateKey !== undefined && !ws.index.isRejected(ws.index.numberOf(id));
+      const known = ws.lookup(id);
+      return known?.event.stateKey !== undefined && !known.rejected;
     }),
   );
   return ws.memory.snapshots.near([ws.memory.current], state);
@@ -173,7 +173,7 @@ function asAgainst(verdict: ReturnType<typeof checkStateDependent>): Against {
 
 function stateAfter(ws: Workspace, event: Pdu, before: Snapshot): Snapshot {
   if (event.stateKey === undefined) return before;
-  const after = ws.index.stateAfter(before.state, ws.index.add(event));
+  const after = ws.index.stateAfter(before.state, ws.enter(event));
   return ws.memory.snapshots.after(before, after);
 }
 

@@ -99,11 +99,18 @@ function wellFormed<N extends OperationName>(result: OperationResult<N>): Operat
 
 /** An observer that throws is told so, and nothing else happens. */
 function guarded(observer: Observer): Observer {
+  const onFault: NonNullable<Observer["onFault"]> = (fault) => {
+    try {
+      observer.onFault?.(fault);
+    } catch {
+      // Nobody is left to be told.
+    }
+  };
   const guard = (where: string, call: () => void): void => {
     try {
       call();
     } catch (error) {
-      observer.onFault?.({ where: `observer ${where}`, error });
+      onFault({ where: `observer ${where}`, error });
     }
   };
   return {
@@ -124,6 +131,6 @@ function guarded(observer: Observer): Observer {
     onMetric: (metric) => {
       guard("onMetric", () => observer.onMetric?.(metric));
     },
-    onFault: (fault) => observer.onFault?.(fault),
+    onFault,
   };
 }

@@ -45,6 +45,11 @@ export class RoomMemory {
   readonly pending: Map<string, PendingEvent> = new Map();
   /** Pending events by what they wait for. */
   readonly pendingOn: Map<string, Set<string>> = new Map();
+  /**
+   * Ids that the index has although they may not count: decided and never stored, or rejected since. Storage is
+   * asked about them.
+   */
+  readonly doubtful: Set<string> = new Set();
   readonly waiting: Readonly<Record<WaitingKind, Map<string, Waiting>>> = { history: new Map(), redaction: new Map() };
   pendingBytes = 0;
   readonly #held: Cache<string, Held>;
@@ -68,6 +73,12 @@ export class RoomMemory {
     this.#held.set(held.event.eventId, held);
     for (const snapshot of [held.before, held.after]) this.keepSnapshot(snapshot);
     if (held.event.stateKey !== undefined && isAllowed(held)) this.index.add(held.event);
+    this.#noteDoubt(held);
+  }
+
+  #noteDoubt({ event, verdict }: Pick<Held, "event" | "verdict">): void {
+    if (isAllowed({ verdict })) this.doubtful.delete(event.eventId);
+    else if (this.index.get(event.eventId) !== undefined) this.doubtful.add(event.eventId);
   }
 
   keepSnapshot(snapshot: Snapshot | undefined): void {
@@ -193,7 +204,11 @@ export class RoomMemory {
     for (const { delta } of rows) {
       for (const [, , id] of delta) if (id !== undefined && this.index.get(id) === undefined) needed.add(id);
     }
-    for (const row of await storage.readEvents(this.roomId, [...needed], cancel)) this.index.add(this.pduOf(row));
+    for (const row of await storage.readEvents(this.roomId, [...needed], cancel)) {
+      const event = this.pduOf(row);
+      this.index.add(event);
+      this.#noteDoubt({ event, verdict: row.verdict });
+    }
     // A group is numbered after those that it builds on.
     rows.sort((a, b) => a.group - b.group);
     for (const row of rows) if (!made.has(row.group)) made.set(row.group, this.#rebuild(row, made));

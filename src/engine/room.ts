@@ -19,8 +19,8 @@ import { encodeUnpadded } from "../crypto/base64.js";
 import type { JsonObject } from "../json/value.js";
 import type { Cancel } from "../ports/cancel.js";
 import type { StateChange } from "../ports/observer.js";
-import type { StoredEvent } from "../ports/storage.js";
-import type { Receipt, Verdict } from "../ports/verdict.js";
+import type { RoomRecord, StoredEvent } from "../ports/storage.js";
+import type { Receipt, StoredVerdict, Verdict } from "../ports/verdict.js";
 import type { RoomVersion } from "../versions/room-version.js";
 import { admit } from "./admit.js";
 import type { Admission } from "./admit.js";
@@ -29,6 +29,7 @@ import { causeOf, differencesOf } from "./cause.js";
 import type { Step } from "./cause.js";
 import { ControlKeeper } from "./control.js";
 import type { Control, Patch } from "./control.js";
+import { extremitiesAfter } from "./decide.js";
 import type { Candidate, Mode } from "./decide.js";
 import { fetchForgotten, fetchMissing } from "./fetch.js";
 import { verdictOf } from "./held.js";
@@ -299,11 +300,16 @@ export class Room {
     if (this.#opened) return true;
     const opened = await this.#host.storage.openRoom(this.roomId, cancel);
     if (opened === undefined) return false;
+    const before = this.#memory;
     this.#memory = new RoomMemory(this.roomId, this.version, this.#host.limits);
     await this.#memory.open(this.#host.storage, opened, [], cancel);
-    this.#opened = true;
     this.#freed = await this.#unfinished(cancel);
-    this.#advanceControl([], []);
+    const { record } = before;
+    const changes =
+      record === undefined ? undefined : await this.#host.storage.changesSince(this.roomId, record.revision, cancel);
+    const news = await this.#newsOf(record, changes?.events ?? [], new Set(before.pending.keys()), cancel);
+    this.#opened = true;
+    this.#advanceControl(news.steps, news.events);
     return true;
   }
 
@@ -349,7 +355,8 @@ export class Room {
     if (work.size > 0) await this.#fetch(work, options);
     const settle = (): Promise<Settled> => this.#settle([...work.values()], options.cancel);
     const settled = work.size === 0 ? undefined : await this.#remembering(settle, options.cancel);
-    const receipts = admissions.map((admission) => receiptOf(admission, settled?.settling));
+    const first = admissions.map((admission) => receiptOf(admission, settled?.settling));
+    const receipts = await this.#reviewed(first, work, options.cancel);
     for (const receipt of receipts) {
       this.#host.observer.onReceipt?.(receipt, { roomId: this.roomId, origin: options.origin });
     }
@@ -393,8 +400,32 @@ export class Room {
       fetchForgotten({ ...this.#context(), transport, observer, servers, cancel: within }, eventIds),
     );
     if (!eventIds.some((id) => found.has(id))) return false;
-    await this.#locked(() => this.#settleOnce([...found.values()], cancel));
+    await this.#settle([...found.values()], cancel);
     return true;
+  }
+
+  /** Undecided events may wait for something that no event here cites: what a resolution needs and storage forgot. */
+  async #reviewed(
+    receipts: readonly Receipt[],
+    work: ReadonlyMap<string, Candidate>,
+    cancel: Cancel | undefined,
+  ): Promise<readonly Receipt[]> {
+    const cited = new Set<string>();
+    for (const { event } of work.values()) for (const id of [...event.prevEvents, ...event.authEvents]) cited.add(id);
+    let latest = receipts;
+    for (let round = 0; round < this.#host.limits.fetchRounds; round++) {
+      const waitsFor = latest.flatMap(({ verdict }) => (verdict.verdict === "pending" ? verdict.waitsFor : []));
+      const forgotten = [...new Set(waitsFor)].filter((id) => !cited.has(id));
+      if (forgotten.length === 0) break;
+      if (!(await this.#remembering(() => this.#fetchAgain(forgotten, cancel), cancel))) break;
+      latest = await Promise.all(latest.map((receipt) => this.#now(receipt, cancel)));
+    }
+    return latest;
+  }
+
+  async #now(receipt: Receipt, cancel: Cancel | undefined): Promise<Receipt> {
+    if (receipt.verdict.verdict !== "pending") return receipt;
+    return { ...receipt, verdict: (await this.verdict(receipt.verdict.eventId, cancel)) ?? receipt.verdict };
   }
 
   /** Decides and commits, again and again until nobody else wrote in between; then whatever that set free. */
@@ -455,8 +486,7 @@ export class Room {
 
   /** Runs a settling to its end; the steps of the current state are noted only when somebody looks at them. */
   async #run(ws: Workspace, settling: Settling, cancel: Cancel | undefined): Promise<readonly Step[]> {
-    const watched = this.#listeners.size > 0 || this.#host.observer.onStateChange !== undefined;
-    settling.watch(watched);
+    settling.watch(this.#watched);
     for (let lack = settling.run(); lack !== undefined; lack = settling.run()) await this.#supply(ws, lack, cancel);
     return settling.steps;
   }
@@ -504,9 +534,7 @@ export class Room {
       return false;
     }
     const events = [...ws.decided.values()].flatMap((held) =>
-      held.position !== undefined && held.verdict.standing === "accepted" && !this.#wasKnown(held)
-        ? [held.event.eventId]
-        : [],
+      isNew(this.#memory.record, held) ? [held.event.eventId] : [],
     );
     ws.apply(batch, numbered, current);
     this.#opened = true;
@@ -517,10 +545,6 @@ export class Room {
     const destinations = [...new Set(additions.outbox.map(({ destination }) => destination))];
     if (destinations.length > 0) this.#onOutbox(destinations);
     return true;
-  }
-
-  #wasKnown(held: Held): boolean {
-    return this.#memory.held(held.event.eventId)?.position !== undefined;
   }
 
   /** Own events go to every server that has somebody in the room before or after them. */
@@ -550,11 +574,61 @@ export class Room {
 
   /** Somebody else wrote: take over what they wrote, and no more. */
   async #catchUp(revision: number | undefined, cancel: Cancel | undefined): Promise<void> {
+    const { record } = this.#memory;
+    const waited = new Set(this.#memory.pending.keys());
     const changes = await this.#host.storage.changesSince(this.roomId, revision ?? 0, cancel);
     if (changes === undefined) return;
     await this.#memory.open(this.#host.storage, changes, changes.events, cancel);
+    const news = await this.#newsOf(record, changes.events, waited, cancel);
     this.#opened = true;
-    this.#advanceControl([], []);
+    this.#advanceControl(news.steps, news.events);
+  }
+
+  /** What was committed since `old` without this object: its events, and how they moved the current state. */
+  async #newsOf(
+    old: RoomRecord | undefined,
+    rows: readonly StoredEvent[],
+    waited: ReadonlySet<string>,
+    cancel: Cancel | undefined,
+  ): Promise<{ readonly events: readonly string[]; readonly steps: readonly Step[] }> {
+    if (old === undefined) return { events: [], steps: [] };
+    const news = rows.filter((row) => isNew(old, row)).sort((a, b) => (a.position ?? 0) - (b.position ?? 0));
+    const events = news.map(({ eventId }) => eventId);
+    if (!this.#watched) return { events, steps: [] };
+    const ws = new Workspace(this.#memory);
+    const ends = await this.load(old.forwardExtremities, cancel);
+    ws.setExtremities(
+      new Map(ends.flatMap((end) => (end.after === undefined ? [] : [[end.event.eventId, end.after]]))),
+    );
+    const steps: Step[] = [];
+    for (const { eventId, position = 0 } of news) {
+      const [held] = position > 0 ? await this.load([eventId], cancel) : [];
+      if (held?.after !== undefined) steps.push(await this.#stepOf(ws, held.event, held.after, waited, cancel));
+    }
+    return { events, steps };
+  }
+
+  /** The step that an accepted event was for a current state that did not know of it. */
+  async #stepOf(
+    ws: Workspace,
+    event: Pdu,
+    own: Snapshot,
+    waited: ReadonlySet<string>,
+    cancel: Cancel | undefined,
+  ): Promise<Step> {
+    const before: Snapshot = await this.#need(ws, () => ws.current(), cancel);
+    const { extremities: extremitiesBefore } = ws;
+    const { extremities } = await this.#need(ws, () => extremitiesAfter(ws, event, own), cancel);
+    ws.setExtremities(extremities);
+    const after: Snapshot = await this.#need(ws, () => ws.current(), cancel);
+    const parents = (await this.load(event.prevEvents, cancel)).flatMap((parent) => parent.after ?? []);
+    const late = waited.has(event.eventId);
+    return { event, late, completion: false, before, after, extremitiesBefore, extremities, parents };
+  }
+
+  /** Whether anybody looks at the steps of the current state. */
+  get #watched(): boolean {
+    return this.#listeners.size > 0 || this.#host.observer.onStateChange !== undefined;
   }
 
   #advanceControl(steps: readonly Step[], events: readonly string[]): void {
@@ -562,9 +636,12 @@ export class Room {
     if (record === undefined) return;
     const known = this.#control.control.state;
     const state = this.#view?.snapshot === current ? known : new StateView(index, current);
-    if (this.#view?.index !== index) this.#control = this.#newControl();
+    const old = this.control;
+    const anew = this.#view?.index !== index;
+    if (anew) this.#control = this.#newControl();
     this.#view = { snapshot: current, index };
-    const patches = this.#control.advance(record, state, this.#listeners.size > 0);
+    const advanced = this.#control.advance(record, state, this.#listeners.size > 0 && !anew);
+    const patches = anew && this.#listeners.size > 0 ? this.#control.patchesFrom(old) : advanced;
     const changes = steps.flatMap((step) => this.#changeOf(step));
     for (const change of changes) this.#host.observer.onStateChange?.(change);
     if (this.#listeners.size === 0) return;
@@ -873,6 +950,15 @@ function receiptOf(admission: Admission, settling: Settling | undefined): Receip
   const { eventId } = admission.candidate.event;
   const verdict = settling?.verdicts.get(eventId) ?? { verdict: "pending", eventId, waitsFor: [] };
   return { verdict, duplicate: settling?.duplicates.has(eventId) ?? false };
+}
+
+/** Whether an event became part of the timeline after a record of the room. */
+function isNew(
+  old: RoomRecord | undefined,
+  { verdict, position }: { readonly verdict: StoredVerdict; readonly position?: number | undefined },
+): boolean {
+  if (position === undefined || verdict.standing !== "accepted") return false;
+  return old === undefined || position > old.lastPosition || position < old.firstPosition;
 }
 
 function isPdu(event: Pdu | LocalEvent): event is Pdu {

@@ -112,7 +112,7 @@ export class Workspace {
   readonly lookup: EventLookup = (eventId) => {
     const held = this.held(eventId);
     if (held !== undefined) return { event: held.event, rejected: !isAllowed(held) };
-    const event = this.index.get(eventId);
+    const event = this.memory.doubtful.has(eventId) ? undefined : this.index.get(eventId);
     return event === undefined ? undefined : { event, rejected: false };
   };
 
@@ -190,8 +190,14 @@ export class Workspace {
   record(held: Held): void {
     const id = held.event.eventId;
     this.decided.set(id, held);
-    if (held.event.stateKey !== undefined && isAllowed(held)) this.index.add(held.event);
+    if (held.event.stateKey !== undefined && isAllowed(held)) this.enter(held.event);
     this.removePending(id);
+  }
+
+  /** The number of a state event. Until it is committed, only this workspace may build on it. */
+  enter(event: Pdu): number {
+    if (this.index.get(event.eventId) === undefined) this.memory.doubtful.add(event.eventId);
+    return this.index.add(event);
   }
 
   get changed(): boolean {
