@@ -157,11 +157,22 @@ export class World {
     this.#interceptor = interceptor;
   }
 
+  /** What a server listens with, without a wire between. */
+  receiver(name: string): Receiver {
+    const receiver = this.#receivers.get(nameOf(name));
+    if (receiver === undefined) throw new Error(`${name} does not listen`);
+    return receiver;
+  }
+  readonly #receivers = new Map<string, Receiver>();
+
   /** What a server sends goes through the record. */
   transport(name: string): Transport {
     const inner = this.network.transport(name);
     return {
-      listen: (receiver) => inner.listen(receiver),
+      listen: (receiver) => {
+        this.#receivers.set(name, receiver);
+        return inner.listen(receiver);
+      },
       request: async <N extends OperationName>(
         to: string,
         operation: N,
