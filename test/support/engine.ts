@@ -10,6 +10,7 @@ import {
 } from "../../src/adapters/memory/index.js";
 import type { ManualClock } from "../../src/adapters/memory/index.js";
 import { checkStateDependent, selectAuthEvents } from "../../src/auth/index.js";
+import type { StateLookup } from "../../src/auth/index.js";
 import { RoomIndex, StateMap } from "../../src/dag/index.js";
 import { hostOf, Rooms } from "../../src/engine/index.js";
 import type { Host, HostOptions, Limits, Room } from "../../src/engine/index.js";
@@ -17,6 +18,7 @@ import { draftEvent } from "../../src/event/build.js";
 import { readPdu } from "../../src/event/format.js";
 import type { Pdu } from "../../src/event/index.js";
 import { attachSignature, eventSignedBytes, hashEvent } from "../../src/event/sign.js";
+import { requiredSigners } from "../../src/event/signatures.js";
 import { domainOf } from "../../src/ids/grammar.js";
 import { setOwn } from "../../src/json/value.js";
 import type { JsonObject, JsonValue } from "../../src/json/index.js";
@@ -283,6 +285,18 @@ export class Story {
     return this.read(this.sign(hashEvent(change(event)), domainOf(draft.sender) ?? ""));
   }
 
+  /** Whether the rules allow an event in the state that these events leave. */
+  allows(pdu: Pdu, ...parents: readonly string[]): boolean {
+    const lookup = this.index.lookup(this.#resolved(parents));
+    return checkStateDependent(this.version.rules, pdu, lookup).verdict === "allowed";
+  }
+
+  /** Signed by every server that has to. */
+  signedByAll(event: JsonObject): JsonObject {
+    const servers = requiredSigners(this.version.rules, this.read(event)).flatMap(({ server }) => server ?? []);
+    return servers.reduce((signed, server) => this.sign(signed, server), event);
+  }
+
   /** Takes a copy that a test made by hand as the event of this name. */
   take(name: string, json: JsonObject, parents: readonly string[]): this {
     this.#take(name, this.read(json), parents);
@@ -344,6 +358,11 @@ export class Story {
   /** Names of a state that is given by ids. */
   namesOf(ids: readonly string[]): readonly string[] {
     return ids.map((id) => this.nameOf(id) ?? "").sort();
+  }
+
+  /** The state before an event, as the rules read it. */
+  stateBefore(name: string): StateLookup {
+    return this.index.lookup(this.#of(name).before);
   }
 
   /** Ids of the state before an event, sorted. */
