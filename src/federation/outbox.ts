@@ -208,19 +208,35 @@ export class Outbox {
   /** A destination that is gone for long gets the rooms' latest events when it is back, not all that it missed. */
   async #collapse(destination: string): Promise<Outcome> {
     const { storage, limits, observer } = this.#federation.host;
-    const rows = await storage.readOutbox(destination, limits.outboxRows + 1);
-    const last = rows.at(-1);
-    if (rows.length <= limits.outboxRows || last === undefined) return "failed";
-    const lastOf = new Map(rows.map((row) => [row.roomId, row.eventId]));
-    const latest: OutboxEntry[] = [];
-    for (const [roomId, eventId] of lastOf) {
-      const room = await this.#federation.rooms.open(roomId);
-      // The last event for a server that is not in the room any more is the one by which it left.
-      const left = eventId !== undefined && room?.isServerJoined(destination) !== true;
-      latest.push(left ? { destination, roomId, eventId } : { destination, roomId });
-    }
-    await storage.settleOutbox(destination, last.sequence, latest);
+    if ((await storage.readOutbox(destination, limits.outboxRows + 1)).length <= limits.outboxRows) return "failed";
+    const rows = await storage.readOutbox(destination, Number.MAX_SAFE_INTEGER);
+    const [last] = rows.slice(-1);
+    if (last === undefined) return "failed";
+    await storage.settleOutbox(destination, last.sequence, await this.#collapsed(destination, rows));
     observer.onMetric?.({ name: "outbox.collapsed", value: rows.length, server: destination });
     return "failed";
+  }
+
+  /**
+   * One row for each room that the destination is in. Of a room that it has left it may have no more than what was
+   * queued, which ends with its leave, and cannot fetch what it lacks: that stays, while there is room for it.
+   */
+  async #collapsed(destination: string, rows: readonly OutboxRow[]): Promise<readonly OutboxEntry[]> {
+    const { rooms, host } = this.#federation;
+    const latest: OutboxEntry[] = [];
+    const left: OutboxEntry[] = [];
+    const ends: OutboxEntry[] = [];
+    for (const roomId of new Set(rows.map((row) => row.roomId))) {
+      if ((await rooms.open(roomId))?.isServerJoined(destination) === true) {
+        latest.push({ destination, roomId });
+        continue;
+      }
+      const kept = rows.flatMap(({ roomId: of, eventId }): OutboxEntry[] =>
+        of === roomId && eventId !== undefined ? [{ destination, roomId, eventId }] : [],
+      );
+      left.push(...kept);
+      ends.push(...kept.slice(-1));
+    }
+    return [...(left.length <= host.limits.outboxRows ? left : ends), ...latest];
   }
 }
