@@ -7,6 +7,7 @@ import { UsageError } from "../errors.js";
 import { createEventIdOf } from "../event/pdu.js";
 import type { RoomEvent } from "../event/pdu.js";
 import type { RoomVersionRules } from "../rules/model.js";
+import { Citers } from "./citers.js";
 import { ABSENT, StateMap } from "./state-map.js";
 
 const NO_EDGES = new Int32Array(0);
@@ -27,6 +28,10 @@ export class RoomIndex {
   #lastState: StateMap = StateMap.empty;
   /** Whether every event was added after all that it cites, so that numbers are a topological order. */
   #parentsFirst = true;
+  /** Whether the citations are known to form no cycle; `undefined` since an event came that had been cited before. */
+  #acyclic: boolean | undefined = true;
+  /** For each event those that cite it. Treat as immutable. */
+  readonly citers: Citers = new Citers();
 
   constructor(rules: RoomVersionRules) {
     this.rules = rules;
@@ -56,6 +61,9 @@ export class RoomIndex {
     const number = this.#intern(event.eventId);
     // An event that was cited before it came may have parents with larger numbers, and hostile ids cite themselves.
     if (parents.some((parent) => parent >= number)) this.#parentsFirst = false;
+    // Nobody cites an event that is new, so it closes no cycle unless by itself.
+    if (this.#acyclic === true && (known !== undefined || parents.includes(number))) this.#acyclic = undefined;
+    for (const parent of parents) this.citers.add(parent, number);
     this.#events[number] = event;
     this.#edges[number] = parents;
     this.#keyOf[number] = event.stateKey === undefined ? ABSENT : this.#internKey(event.type, event.stateKey);
@@ -147,6 +155,17 @@ export class RoomIndex {
     if (this.rules.auth.createEvent !== "implied") return ABSENT;
     const number = this.numberOf(createEventIdOf(roomId));
     return number !== ABSENT && this.#events[number]?.type === "m.room.create" ? number : ABSENT;
+  }
+
+  /** Whether every event was added after all that it cites, so that what cites an event has a larger number. */
+  get parentsFirst(): boolean {
+    return this.#parentsFirst;
+  }
+
+  /** Whether the citations form no cycle; only hostile ids of room versions 1 and 2 can. */
+  get acyclic(): boolean {
+    this.#acyclic ??= this.#parentsFirst || this.authOrder() !== undefined;
+    return this.#acyclic;
   }
 
   /**

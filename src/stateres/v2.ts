@@ -13,6 +13,7 @@ import { mainlineOf, powerEvents, sortByMainline, sortByPower } from "./sort.js"
 import { TraceV2 } from "./record.js";
 import { WorkingState } from "./working-state.js";
 import type { Missing } from "./working-state.js";
+import { walkAuthDifference, walkConflictedSubgraph } from "./walk.js";
 
 interface Variant {
   readonly name: "v2" | "v2.1";
@@ -35,9 +36,8 @@ function resolve(variant: Variant, index: RoomIndex, states: readonly StateMap[]
   const conflicted = conflictedKeys(states);
   const trace = options.trace === true ? new TraceV2(index, variant.name, base, conflicted) : undefined;
   if (conflicted.size === 0) return { verdict: "resolved", state: base, ...trace?.finish(base) };
-  const order = index.authOrder();
-  if (order === undefined) return refuseCycle();
-  const full = fullConflictedSet(variant, index, order, states, conflicted, trace);
+  const full = index.acyclic ? fullConflictedSet(variant, index, states, conflicted, trace) : undefined;
+  if (full === undefined) return refuseCycle();
   const missing = newMissing();
   for (const number of full) if (index.eventOf(number) === undefined) missing.events.add(index.idOf(number));
   const stop = neededBy(missing) ?? refuseForeign(index, base, full);
@@ -59,15 +59,20 @@ function resolve(variant: Variant, index: RoomIndex, states: readonly StateMap[]
 function fullConflictedSet(
   variant: Variant,
   index: RoomIndex,
-  order: Int32Array,
   states: readonly StateMap[],
   conflicted: ConflictedKeys,
   trace: TraceV2 | undefined,
-): Set<number> {
+): Set<number> | undefined {
   const full = new Set<number>();
   for (const candidates of conflicted.values()) for (const number of candidates) full.add(number);
-  const subgraph = variant.subgraph ? conflictedSubgraph(index, order, full) : [];
-  const difference = authDifference(index, order, states, conflicted);
+  let subgraph = variant.subgraph ? walkConflictedSubgraph(index, full) : [];
+  let difference = walkAuthDifference(index, states, conflicted);
+  if (subgraph === undefined || difference === undefined) {
+    const order = index.authOrder();
+    if (order === undefined) return undefined;
+    subgraph ??= conflictedSubgraph(index, order, full);
+    difference ??= authDifference(index, order, states, conflicted);
+  }
   for (const number of difference) full.add(number);
   for (const number of subgraph) full.add(number);
   // Only hostile events cite message events; what is no state has no place in a state.

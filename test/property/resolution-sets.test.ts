@@ -6,6 +6,7 @@ import { RoomIndex } from "../../src/dag/room-index.js";
 import { StateMap } from "../../src/dag/state-map.js";
 import type { RoomEvent } from "../../src/event/pdu.js";
 import { authDifference, conflictedKeys, conflictedSubgraph } from "../../src/stateres/conflict.js";
+import { walkAuthDifference, walkConflictedSubgraph } from "../../src/stateres/walk.js";
 import { rulesV12 } from "../../src/versions/v12.js";
 import { runs, seed } from "./laws-support.js";
 
@@ -75,6 +76,8 @@ describe("against sets", () => {
         const union = [...new Set(chains.flatMap((chain) => [...chain]))];
         const expected = union.filter((id) => !chains.every((chain) => chain.has(id))).sort();
         expect(idsOf(authDifference(index, order, states, conflictedKeys(states)))).toEqual(expected);
+        // So few events are always walked.
+        expect(idsOf(walkAuthDifference(index, states, conflictedKeys(states)) ?? [])).toEqual(expected);
       }),
       { seed, numRuns: runs(600) },
     );
@@ -107,9 +110,13 @@ describe("against sets", () => {
           .flatMap((at) => paths(graph, at))
           .filter((path) => ends.has(`$${path.at(-1)}`))
           .flat();
-        expect(idsOf(conflictedSubgraph(index, order, conflicted))).toEqual(
-          [...new Set(between.map((at) => `$${at}`))].sort(),
-        );
+        const expected = [...new Set(between.map((at) => `$${at}`))].sort();
+        expect(idsOf(conflictedSubgraph(index, order, conflicted))).toEqual(expected);
+        const walked = walkConflictedSubgraph(index, conflicted) ?? [];
+        expect(idsOf(walked)).toEqual(expected);
+        for (const [at, number] of walked.entries()) {
+          for (const later of walked.slice(at)) expect(index.authEdges(number)).not.toContain(later);
+        }
       }),
       { seed, numRuns: runs(600) },
     );
