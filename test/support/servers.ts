@@ -34,6 +34,8 @@ import type {
   Storage,
   Transport,
 } from "../../src/ports/index.js";
+import { crashable } from "../../src/testing/simulation/index.js";
+import type { CrashableStorage } from "../../src/testing/simulation/index.js";
 import { testKeyOf } from "../../src/testing/keys.js";
 import { versionOf } from "./engine.js";
 
@@ -70,6 +72,14 @@ export interface Node {
   readonly options: NodeOptions;
   observer: RecordingObserver;
   server: Server;
+}
+
+/** A server over a storage that crashes. */
+export interface Crashing {
+  readonly node: Node;
+  readonly crash: CrashableStorage;
+  /** Starts it again over what it had written. */
+  readonly rise: () => Promise<void>;
 }
 
 export class World {
@@ -129,6 +139,32 @@ export class World {
     node.server = createServer(this.#ports(node.name, node));
     await node.server.start();
     return node;
+  }
+
+  /** A server whose process may crash at any write: set a plan, and `rise` when it did. */
+  async crashing(name: string, options: NodeOptions = {}): Promise<Crashing> {
+    const crash = crashable(options.storage ?? createMemoryStorage());
+    const ports = (given: HostOptions): HostOptions => {
+      const { lifeline, storage } = crash.generation;
+      return {
+        ...given,
+        storage,
+        transport: lifeline.guardTransport(given.transport),
+        clock: lifeline.guardClock(given.clock),
+        keys: lifeline.guardKeys(given.keys),
+        observer: lifeline.guardObserver(given.observer ?? {}),
+      };
+    };
+    const node = await this.add(name, { ...options, ports });
+    return {
+      node,
+      crash,
+      rise: async () => {
+        crash.plan(undefined);
+        crash.restart();
+        await this.restart(name);
+      },
+    };
   }
 
   /** A server that is played by the test: it has keys, and answers what `receiver` says. */
