@@ -15,6 +15,7 @@ export type { Held } from "./held.js";
 export { CancelledError, MERGE_EVENT, refusalOf, Room } from "./room.js";
 export type { EmitOptions, EventView, JoinedState, LocalEvent, ReceiveOptions, RoomUpdate } from "./room.js";
 export { Rooms } from "./rooms.js";
+export type { Additions } from "./workspace.js";
 export type { Snapshot } from "./snapshot.js";
 export { planUpgrade } from "./upgrade.js";
 export type { StateReader, UpgradeOptions, UpgradePlan } from "./upgrade.js";

@@ -89,7 +89,13 @@ export interface OutboxEntry {
   readonly eventId?: string;
 }
 
-/** A row to be sent, with its place in the queue of its destination: ascending, never used twice. */
+/**
+ * A row to be sent, with its place in the queue of its destination: ascending, never used twice. Once a row can be
+ * read, none may appear below it, whichever process writes it. The sender settles up to the last row that it read: a
+ * row that became visible below that in between would be removed unsent. So commits of two processes that write to
+ * one destination wait for each other, from the taking of the number until the row is visible; a number from a
+ * counter outside of the transaction does not do that.
+ */
 export interface OutboxRow extends OutboxEntry {
   readonly sequence: number;
 }

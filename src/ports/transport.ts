@@ -2,7 +2,11 @@
 import type { Cancel } from "./cancel.js";
 import type { OperationName, OperationRequest, OperationResult } from "./operations.js";
 
-/** Answers operations of other servers. `origin` is authenticated by the transport, not taken from a body. */
+/**
+ * Answers operations of other servers. Who asks is the transport's to establish: `origin` is authenticated, not taken
+ * from a body, and is believed. What is asked is the receiver's to check: an unknown operation, a field that is absent
+ * or of another type, and what is no event are answered and not thrown, so `request` may be whatever was decoded.
+ */
 export type Receiver = <N extends OperationName>(
   origin: string,
   name: N,
