@@ -23,3 +23,11 @@ export { crashable, crashAtCommit, crashAtWrite, slowStorage } from "./storage.j
 export type { CrashPlan, CrashableOptions, CrashableStorage, Generation, WriteBoundary } from "./storage.js";
 export { KEYED_HASH_KEY_ID, createKeyRing, ed25519Keys, keyedHashKeys, wrongSignatures } from "./keys.js";
 export type { KeyRing } from "./keys.js";
+export { HOSTILE_SERVER, castOf, formatScript, MOST_SERVERS, MOST_USERS } from "./script.js";
+export type { CastServer, SimulationScript } from "./script.js";
+export { formatCommand } from "./commands.js";
+export type { ForgedKind, HostileCommand, LevelKey, SimulationCommand, UserCommand, WorldCommand } from "./commands.js";
+export { arbScript } from "./arbitrary.js";
+export type { ArbScriptOptions } from "./arbitrary.js";
+export { formatReport, runSimulation } from "./run.js";
+export type { SimulationOptions, SimulationReport } from "./run.js";

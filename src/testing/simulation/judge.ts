@@ -1,0 +1,251 @@
+/**
+ * What has to hold once the network is whole, every server is up and nothing is on its way any more
+ * (docs/simulation.md says why each of these is true, and what is not asked because it is not).
+ */
+import type { StateView } from "../../engine/state-view.js";
+import type { Room } from "../../engine/room.js";
+import { redact } from "../../event/redact.js";
+import { domainOf } from "../../ids/grammar.js";
+import { encodeCanonical } from "../../json/canonical.js";
+import { omit } from "../../event/hashes.js";
+import { get } from "../../json/value.js";
+import { compareCodePoints } from "../../json/compare.js";
+import type { StoredEvent } from "../../ports/storage.js";
+import { recompute } from "./recompute.js";
+import type { SimulatedServer, World } from "./world.js";
+
+/** A room as one server has it. */
+export interface Seen {
+  readonly server: SimulatedServer;
+  readonly room: Room;
+  readonly rows: ReadonlyMap<string, StoredEvent>;
+  /** Ids of the current state, sorted, as one text. */
+  readonly current: string;
+  /** Ids of a state, sorted, as one text, by the number of its group. */
+  readonly states: ReadonlyMap<number, string>;
+}
+
+export interface JudgeOptions {
+  /** Ids of events with more than one body: what they look like is not compared. */
+  readonly manyBodied: ReadonlySet<string>;
+  /** Says more about an event in a violation. */
+  readonly describe: (eventId: string) => string;
+}
+
+/** Everything that is wrong, in sentences. */
+export async function judge(world: World, options: JudgeOptions): Promise<readonly string[]> {
+  const violations: string[] = [...world.faults];
+  for (const { server, origin, name, error } of world.network.faults) {
+    if (world.servers.get(server)?.hostile === true) continue;
+    violations.push(`${server} threw at ${name} of ${origin}: ${String(error)}`);
+  }
+  for (const what of world.unfinished) violations.push(`${what} never came to an end`);
+  for (const server of world.honest) violations.push(...(await boundsOf(world, server)));
+  for (const roomId of world.rooms) violations.push(...(await judgeRoom(world, roomId, options)));
+  return violations;
+}
+
+async function boundsOf(world: World, server: SimulatedServer): Promise<readonly string[]> {
+  const wrong: string[] = [];
+  const { name, limits, peaks, storage } = server;
+  try {
+    server.disk.assertMonotonicRevisions();
+  } catch (error) {
+    wrong.push(`${name}: ${String(error)}`);
+  }
+  if (peaks.pending > limits.pendingCount) wrong.push(`${name} kept ${peaks.pending} undecided events`);
+  for (const destination of await storage.outboxDestinations()) {
+    const rows = await storage.readOutbox(destination, 1000);
+    if (rows.length > 0) wrong.push(`${name} still has ${rows.length} rows for ${destination}`);
+  }
+  if (server.server.isDelivering) wrong.push(`${name} is still delivering`);
+  const intents = await storage.readIntents();
+  for (const { id } of intents) if (world.servers.size > 0) wrong.push(`${name} did not finish: ${id}`);
+  return wrong;
+}
+
+async function judgeRoom(world: World, roomId: string, options: JudgeOptions): Promise<readonly string[]> {
+  const violations: string[] = [];
+  const all: Seen[] = [];
+  for (const server of world.honest) {
+    const one = await look(server, roomId);
+    if (one === undefined) continue;
+    violations.push(...(await reopened(one)));
+    all.push(one);
+  }
+  violations.push(...(await kept(world, roomId, all)));
+  const seen = all.filter(({ room }) => room.isResident);
+  const named: JudgeOptions = { ...options, describe: describing(all, options) };
+  for (const one of seen) violations.push(...recompute(one, named.describe));
+  for (const [a, b] of inTouch(seen)) violations.push(...compare(world, a, b, named));
+  return violations;
+}
+
+/**
+ * Servers that take each other for residents. One that a merge took out of the room is told nothing any more by
+ * those who know of it, as the specification has it: events go to servers with a joined user.
+ */
+function inTouch(seen: readonly Seen[]): readonly (readonly [Seen, Seen])[] {
+  return seen.flatMap((a, at) =>
+    seen
+      .slice(at + 1)
+      .filter((b) => a.room.isServerJoined(b.server.name) && b.room.isServerJoined(a.server.name))
+      .map((b) => [a, b] as const),
+  );
+}
+
+/** What a person wants to know of an event: what it is and who says so. */
+function describing(all: readonly Seen[], { describe }: JudgeOptions): (eventId: string) => string {
+  return (eventId) => {
+    const json = all.find(({ rows }) => rows.has(eventId))?.rows.get(eventId)?.json;
+    const text = (key: string): string => {
+      const value = json === undefined ? undefined : get(json, key);
+      return typeof value === "string" ? value : "";
+    };
+    const key = text("state_key") === "" ? "" : ` of ${text("state_key")}`;
+    return `${text("type")}${key} by ${text("sender")} ${describe(eventId)}`;
+  };
+}
+
+/** The room of one server, read from its disk. */
+async function look(server: SimulatedServer, roomId: string): Promise<Seen | undefined> {
+  const room = await server.room(roomId);
+  const changes = await server.storage.changesSince(roomId, 0);
+  if (room === undefined || changes === undefined) return undefined;
+  const rows = new Map(changes.events.map((row) => [row.eventId, row]));
+  const states = new Map<number, string>();
+  for (const row of changes.events) {
+    const { stateBefore, stateAfter } = row;
+    if (stateBefore === undefined || stateAfter === undefined) continue;
+    if (states.has(stateBefore) && states.has(stateAfter)) continue;
+    const at = await room.stateAt(row.eventId);
+    if (at === undefined) continue;
+    states.set(stateBefore, textOfState(at.before));
+    states.set(stateAfter, textOfState(at.after));
+  }
+  return { server, room, rows, current: textOfState(room.current), states };
+}
+
+function textOfState(state: StateView): string {
+  return [...state.ids()].sort(compareCodePoints).join(" ");
+}
+
+/** A process that starts now finds what the one before it had. */
+async function reopened({ server, room, current }: Seen): Promise<readonly string[]> {
+  const again = await server.newServer(server.storage).room(room.roomId);
+  const same =
+    again !== undefined &&
+    textOfState(again.current) === current &&
+    again.isResident === room.isResident &&
+    again.servers.join() === room.servers.join() &&
+    again.control.forwardExtremities.join() === room.control.forwardExtremities.join();
+  return same ? [] : [`${server.name} would start again with another ${room.roomId} than it has`];
+}
+
+/** Nothing acknowledged is lost: not where it was sent, and not where it was to go. */
+async function kept(world: World, roomId: string, all: readonly Seen[]): Promise<readonly string[]> {
+  const wrong: string[] = [];
+  const audiences = new Map<string, ReadonlySet<string>>();
+  for (const { server, roomId: where, eventId } of world.acknowledged) {
+    if (where !== roomId) continue;
+    const author = all.find((one) => one.server.name === server);
+    const own = author?.rows.get(eventId);
+    if (author === undefined || own === undefined || isRejected(own)) {
+      wrong.push(`${server} acknowledged ${eventId} and ${own === undefined ? "lost" : "rejected"} it`);
+      continue;
+    }
+    // Who is out of the room may have sent what nobody in it may cite.
+    if (!author.room.isResident) continue;
+    const name = `${server} ${own.stateBefore ?? eventId}`;
+    let audience = audiences.get(name);
+    if (audience === undefined) {
+      const at = await author.room.stateAt(eventId);
+      audiences.set(name, (audience = new Set(at === undefined ? [] : serversIn(at.before))));
+    }
+    for (const { server: other, rows } of all) {
+      // A server that left for a while gets a state when it is back, not all that it missed.
+      if (!audience.has(other.name) || !world.stayed(other.name, roomId)) continue;
+      const row = rows.get(eventId);
+      if (row !== undefined && !isRejected(row)) continue;
+      wrong.push(`${other.name} ${row === undefined ? "never got" : "rejected"} ${eventId}, acknowledged by ${server}`);
+    }
+  }
+  return wrong;
+}
+
+function isAccepted(row: StoredEvent): boolean {
+  return row.verdict.standing === "accepted" && row.position !== undefined;
+}
+
+function compare(world: World, a: Seen, b: Seen, { manyBodied, describe }: JudgeOptions): readonly string[] {
+  const wrong: string[] = [];
+  const [nameA, nameB] = [a.server.name, b.server.name];
+  if (a.current !== b.current) {
+    wrong.push(`${nameA} and ${nameB} have other current states: ${difference(a.current, b.current, describe)}`);
+  }
+  for (const [one, other] of [
+    [a, b],
+    [b, a],
+  ] as const) {
+    if (!world.founded(other.server.name, a.room.roomId)) continue;
+    for (const row of one.rows.values()) {
+      if (!isAccepted(row) || other.rows.has(row.eventId)) continue;
+      wrong.push(`${one.server.name} accepted ${describe(row.eventId)}, and ${other.server.name} does not have it`);
+    }
+  }
+  for (const [eventId, mine] of a.rows) {
+    const theirs = b.rows.get(eventId);
+    if (theirs === undefined) continue;
+    if (mine.stateBefore !== undefined && theirs.stateBefore !== undefined) {
+      const [stateA, stateB] = [a.states.get(mine.stateBefore) ?? "", b.states.get(theirs.stateBefore) ?? ""];
+      if (stateA !== stateB) {
+        const how = difference(stateA, stateB, describe);
+        wrong.push(`${nameA} and ${nameB} have other states before ${describe(eventId)}: ${how}`);
+      }
+      if (isRejected(mine) !== isRejected(theirs)) {
+        const [verdictA, verdictB] = [verdictText(mine), verdictText(theirs)];
+        wrong.push(`${nameA} ${verdictA} and ${nameB} ${verdictB} ${describe(eventId)}`);
+      }
+    }
+    if (isRejected(mine) || isRejected(theirs) || manyBodied.has(eventId)) continue;
+    if (shownText(a.room, mine) !== shownText(b.room, theirs)) {
+      wrong.push(
+        `${nameA} and ${nameB} show ${describe(eventId)} in other forms: ${formText(mine)}, ${formText(theirs)}`,
+      );
+    }
+  }
+  return wrong;
+}
+
+function formText({ redactedBy, hashMismatch }: StoredEvent): string {
+  return `${redactedBy === undefined ? "not redacted" : "redacted"}${hashMismatch ? " (hash mismatch)" : ""}`;
+}
+
+function isRejected(row: StoredEvent): boolean {
+  return row.verdict.standing === "rejected";
+}
+
+function verdictText({ verdict }: StoredEvent): string {
+  return verdict.standing === "rejected" ? `rejected (${verdict.check}: ${verdict.refusal.reason})` : verdict.standing;
+}
+
+/** What readers are shown; signatures may be more at one server than at another. */
+function shownText(room: Room, { json, redactedBy }: StoredEvent): string {
+  const shown = redactedBy === undefined ? json : redact(room.version.rules, json);
+  return encodeCanonical(omit(shown, ["signatures", "unsigned"]));
+}
+
+function difference(a: string, b: string, describe: (eventId: string) => string): string {
+  const [idsA, idsB] = [a.split(" "), b.split(" ")];
+  const only = (ids: readonly string[], others: readonly string[]): string =>
+    ids
+      .filter((id) => id !== "" && !others.includes(id))
+      .map(describe)
+      .join(", ") || "nothing";
+  return `${only(idsA, idsB)} against ${only(idsB, idsA)}`;
+}
+
+/** Servers with a joined user in a state. */
+export function serversIn(state: StateView): readonly string[] {
+  return [...new Set(state.members("join").flatMap(({ userId }) => domainOf(userId) ?? []))];
+}
