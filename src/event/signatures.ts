@@ -23,7 +23,7 @@ export interface VerifyKey {
   readonly key: Uint8Array;
   /** `valid_until_ts` of the answer that published it, in milliseconds. Absent: trusted at any time. */
   readonly validUntilTs?: number;
-  /** When that answer was fetched; bounds the validity at seven days after it (v5 and later). */
+  /** When that answer was fetched; see {@link usableUntil}. */
   readonly fetchedTs?: number;
   /** For `old_verify_keys`: when the server stopped using it. */
   readonly expiredTs?: number;
@@ -64,7 +64,8 @@ export interface SignatureReport {
 
 /** A policy server signs under this fixed key id; it is no signature of the event's own servers. */
 const POLICY_SERVER_KEY = "ed25519:policy_server";
-const SEVEN_DAYS = 7 * 24 * 60 * 60 * 1000;
+/** How long after it was fetched a key counts at most. */
+export const SEVEN_DAYS: number = 7 * 24 * 60 * 60 * 1000;
 
 /** The event's fields that decide who must sign. */
 type Signable = Pick<RoomEvent, "type" | "sender" | "content" | "eventId" | "originServerTs">;
@@ -160,13 +161,20 @@ function planServer(
   };
 }
 
-/** v5 and later: a key counts only for events up to its validity, at most seven days after it was fetched. */
-function usableAt(rules: RoomVersionRules, key: VerifyKey, originServerTs: number): boolean {
-  if (rules.signing.keyValidity === "ignored") return true;
-  if (key.expiredTs !== undefined) return key.expiredTs >= originServerTs;
+/**
+ * The last moment for which a key counts, wherever validity is enforced: events of v5 and later, and requests.
+ * That is the end of its use, or of its published validity, at most seven days after it was fetched: so nobody
+ * can publish a key that its owner cannot take back.
+ */
+export function usableUntil(key: VerifyKey): number {
+  if (key.expiredTs !== undefined) return key.expiredTs;
   const until = key.validUntilTs ?? Number.POSITIVE_INFINITY;
-  const clamp = key.fetchedTs === undefined ? Number.POSITIVE_INFINITY : key.fetchedTs + SEVEN_DAYS;
-  return Math.min(until, clamp) >= originServerTs;
+  return key.fetchedTs === undefined ? until : Math.min(until, key.fetchedTs + SEVEN_DAYS);
+}
+
+/** v5 and later: a key counts only for events up to its validity. */
+function usableAt(rules: RoomVersionRules, key: VerifyKey, originServerTs: number): boolean {
+  return rules.signing.keyValidity === "ignored" || usableUntil(key) >= originServerTs;
 }
 
 /**

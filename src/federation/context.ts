@@ -11,10 +11,13 @@ import { get } from "../json/value.js";
 import type { JsonObject, JsonValue } from "../json/value.js";
 import type { OperationError, OperationErrorCode, OperationName, OperationResult } from "../ports/operations.js";
 import type { RoomVersionRules } from "../rules/model.js";
+import type { KeyPublisher } from "./keys/publisher.js";
 
 export interface Federation {
   readonly host: Host;
   readonly rooms: Rooms;
+  /** What this server answers to who asks for keys. */
+  readonly publishes?: KeyPublisher | undefined;
 }
 
 export function answer<N extends OperationName>(

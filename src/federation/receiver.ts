@@ -13,6 +13,7 @@ import {
   serveSendLeave,
 } from "./handshake.js";
 import { serveInvite } from "./invite.js";
+import { serveQueryKeys, serveServerKeys } from "./keys/serve.js";
 import {
   serveBackfill,
   serveEvent,
@@ -28,6 +29,7 @@ type Handlers = {
     federation: Federation,
     origin: string,
     request: OperationRequest<N>,
+    cancel?: Cancel,
   ) => Promise<OperationResult<N>>;
 };
 
@@ -48,6 +50,8 @@ function handlersOf(transactions: Transactions): Handlers {
     backfill: serveBackfill,
     get_missing_events: serveMissingEvents,
     send: (_, origin, request) => transactions.receive(origin, request),
+    server_keys: serveServerKeys,
+    query_keys: serveQueryKeys,
   };
 }
 
@@ -67,7 +71,12 @@ const texts: Readonly<Record<OperationName, readonly string[]>> = {
   backfill: ["roomId"],
   get_missing_events: ["roomId"],
   send: ["transactionId"],
+  server_keys: [],
+  query_keys: [],
 };
+
+/** Operations that are asked for before anybody can prove who asks (server-server-api, "Retrieving server keys"). */
+const anonymous: ReadonlySet<OperationName> = new Set<OperationName>(["server_keys", "query_keys"]);
 
 function lackingText(name: OperationName, request: unknown): string | undefined {
   const keys = texts[name];
@@ -93,10 +102,11 @@ export function receiverOf(
     const lacking = lackingText(name, request);
     if (lacking !== undefined) return fail("bad_request", `\`${lacking}\` must be a string`);
     try {
+      if (anonymous.has(name)) return await handlers[name](federation, origin, request, cancel);
       const refused = await host.policy.checkServer?.(origin, cancel);
       if (refused !== undefined) return fail("policy_refused", `${refused.code}: ${refused.reason}`);
       onContact(origin);
-      return await handlers[name](federation, origin, request);
+      return await handlers[name](federation, origin, request, cancel);
     } catch (error) {
       host.observer.onFault?.({ where: `operation ${name} of ${origin}`, error });
       return fail("internal", "the operation failed here");

@@ -21,9 +21,11 @@ import type { Cancel } from "../ports/cancel.js";
 import type { ThirdPartyIdentifier } from "../ports/identity.js";
 import type { Intent, OutsideMembership } from "../ports/storage.js";
 import type { Receipt } from "../ports/verdict.js";
+import type { Federation } from "./context.js";
 import { authorisation } from "./handshake.js";
 import { joinRemotely, knockRemotely, leaveRemotely } from "./handshake.js";
 import { inviteRemotely } from "./invite.js";
+import type { KeyPublisher } from "./keys/publisher.js";
 import { Outbox } from "./outbox.js";
 import { receiverOf } from "./receiver.js";
 import { Transactions } from "./transactions.js";
@@ -64,16 +66,24 @@ export interface RoomOfUser {
   readonly outside?: OutsideMembership;
 }
 
+/** The ports of a server, and what it publishes. */
+export interface ServerOptions extends HostOptions {
+  /** What is answered to who asks for keys. A key ring is both this and {@link HostOptions.keys}. */
+  readonly publishes?: KeyPublisher;
+}
+
 /** See {@link createServer}. */
 export class Server {
   readonly host: Host;
   readonly rooms: Rooms;
+  readonly #publishes: KeyPublisher | undefined;
   readonly #outbox: Outbox;
   readonly #transactions: Transactions;
   #stopListening: (() => void) | undefined;
 
-  constructor(options: HostOptions) {
+  constructor(options: ServerOptions) {
     this.host = hostOf(options);
+    this.#publishes = options.publishes;
     this.rooms = new Rooms(this.host, (destinations) => {
       this.#outbox.kick(destinations);
     });
@@ -81,8 +91,8 @@ export class Server {
     this.#transactions = new Transactions(this.#federation);
   }
 
-  get #federation(): { readonly host: Host; readonly rooms: Rooms } {
-    return { host: this.host, rooms: this.rooms };
+  get #federation(): Federation {
+    return { host: this.host, rooms: this.rooms, publishes: this.#publishes };
   }
 
   /** Begins to answer other servers, to deliver what is queued, and to finish what a restart interrupted. */
@@ -91,6 +101,7 @@ export class Server {
     this.#stopListening = this.host.transport.listen(
       receiverOf(this.#federation, this.#transactions, (origin) => {
         this.#outbox.wake(origin);
+        this.#publishes?.heardFrom?.(origin);
       }),
     );
     await this.#outbox.resume();
@@ -421,7 +432,7 @@ export class Server {
  * host's back: every wait is the Clock's, every message the Transport's.
  * @throws UsageError for a name that no server can have, or a limit that is no positive integer.
  */
-export function createServer(options: HostOptions): Server {
+export function createServer(options: ServerOptions): Server {
   return new Server(options);
 }
 

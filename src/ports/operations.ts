@@ -120,6 +120,24 @@ export interface Operations {
     /** One entry for each PDU that could be named: empty, or why it was not accepted. */
     readonly answer: { readonly pdus: Readonly<Record<string, { readonly error?: string }>> };
   };
+  /** Publication: the answering server's own keys, signed by them. Nobody has to prove who asks. */
+  readonly server_keys: {
+    /** Asks for nothing in particular. */
+    readonly request: object;
+    readonly answer: { readonly keys: JsonValue };
+  };
+  /**
+   * Notary query: keys of other servers, each answer signed by the notary too. By server and key id, until when
+   * the key should be valid (now, where that is left out); no key id asks for all. Nobody has to prove who asks.
+   */
+  readonly query_keys: {
+    readonly request: {
+      readonly serverKeys: Readonly<
+        Record<string, Readonly<Record<string, { readonly minimumValidUntilTs?: number }>>>
+      >;
+    };
+    readonly answer: { readonly serverKeys: readonly JsonValue[] };
+  };
 }
 
 export type OperationName = keyof Operations;

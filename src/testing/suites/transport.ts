@@ -78,6 +78,11 @@ const samples: Samples = {
     request: { transactionId: "t/1?&=%", pdus: [pdu, { type: "second" }] },
     answer: { pdus: { $a: {}, $b: { error: "not allowed" } } },
   },
+  server_keys: { request: {}, answer: { keys: { server_name: "two.example", verify_keys: {}, valid_until_ts: 1 } } },
+  query_keys: {
+    request: { serverKeys: { "one.example": {}, "three.example:8448": { "ed25519:a_1": { minimumValidUntilTs: 1 } } } },
+    answer: { serverKeys: [pdu, { server_name: "three.example:8448" }] },
+  },
 };
 // The compiler has seen that the keys are the names.
 const names = Object.keys(samples) as OperationName[];
