@@ -21,3 +21,11 @@ export { planUpgrade } from "./upgrade.js";
 export type { StateReader, UpgradeOptions, UpgradePlan } from "./upgrade.js";
 export { membershipOf, StateView } from "./state-view.js";
 export type { Member, Membership } from "./state-view.js";
+export {
+  HISTORY_VISIBILITIES,
+  historyVisibilityOf,
+  isVisibleToServer,
+  isVisibleToUser,
+  visibleEvents,
+} from "./visibility.js";
+export type { EventSight, HistoryVisibility, Onlooker, Presence, Sight, StatesAround } from "./visibility.js";
