@@ -50,7 +50,7 @@ async function expectWhole({ world, roomId }: Scene, context: string): Promise<"
 }
 
 const ways: readonly (readonly [way: string, prepare: Prepare])[] = [
-  ["a public room", async () => undefined],
+  ["a public room", () => Promise.resolve()],
   [
     "a room by invite",
     async (world, roomId) => {
@@ -98,7 +98,8 @@ describe.each(["1", "10", "12", "I.1"])("joining a room of version %s", (version
         await world.deliver();
         expect(await expectWhole(given, `again, ${when} write ${write}`)).toBe("joined");
       }
-      // Two writes: the intent and the room. Once the intent is written the join is carried on; before, nothing was begun.
+      // Two writes: the intent and the room. Once the intent is written the join is carried on; before it, nothing
+      // was begun.
       expect(outcomes).toEqual(when === "before" ? ["absent", "joined", "joined"] : ["joined", "joined", "joined"]);
     });
 
