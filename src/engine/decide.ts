@@ -5,6 +5,7 @@
  */
 import { checkStateDependent, checkStateIndependent, stateOfAuthEvents } from "../auth/check.js";
 import { ruleLabel } from "../auth/verdict.js";
+import type { StateLookup } from "../auth/verdict.js";
 import type { Refusal } from "../errors.js";
 import { createEventIdOf } from "../event/pdu.js";
 import type { Pdu } from "../event/pdu.js";
@@ -71,7 +72,7 @@ export function decide(ws: Workspace, candidate: Candidate): Decision | Waits | 
   if (before === undefined) {
     return { ...unmoved, verdict: { standing: "accepted", rule: byAuthEvents.rule, basis: "auth-events" } };
   }
-  const byState = checkAgainst(ws, event, before);
+  const byState = checkAgainst(ws, event, ws.index.lookup(before.state));
   if (isLack(byState)) return byState;
   if ("refusal" in byState) return { ...unmoved, verdict: rejected("state-before", byState.refusal) };
   const after = stateAfter(ws, event, before);
@@ -161,8 +162,8 @@ function secondCreate(ws: Workspace, event: Pdu): Refusal | undefined {
   return { code: "auth_rejected", rule, reason: "the room has a create event", events: [event.eventId, root.eventId] };
 }
 
-function checkAgainst(ws: Workspace, event: Pdu, snapshot: Snapshot): Against {
-  return asAgainst(checkStateDependent(ws.rules, event, ws.index.lookup(snapshot.state), ws.memory.facts));
+function checkAgainst(ws: Workspace, event: Pdu, lookup: StateLookup): Against {
+  return asAgainst(checkStateDependent(ws.rules, event, lookup, ws.memory.facts));
 }
 
 function asAgainst(verdict: ReturnType<typeof checkStateDependent>): Against {
@@ -184,14 +185,10 @@ function softFailure(
   before: Snapshot,
   rule: string,
 ): StoredVerdict | Lack | undefined {
-  if (ws.extremities.size > 0) {
-    const current = ws.current();
-    if (isLack(current)) return current;
-    if (!isUnresolvable(current) && current !== before) {
-      const now = checkAgainst(ws, event, current);
-      if (isLack(now)) return now;
-      if ("refusal" in now) return { standing: "soft-failed", check: "current-state", rule, refusal: now.refusal };
-    }
+  const now = checkNow(ws, event, before);
+  if (now !== undefined && isLack(now)) return now;
+  if (now !== undefined && "refusal" in now) {
+    return { standing: "soft-failed", check: "current-state", rule, refusal: now.refusal };
   }
   const refused = policy === "unasked" ? ws.policyOn({ event, origin }) : policy;
   if (refused === undefined || isLack(refused)) return refused;
@@ -205,17 +202,31 @@ function softFailure(
   return { standing: "soft-failed", check: "policy", rule, refusal };
 }
 
-/**
- * The forward extremities once an event is accepted: it takes the place of those that it follows, directly or
- * through events that were soft-failed or rejected (spec, "Soft failure"). An event that something accepted
- * follows already is none.
- */
-export function extremitiesAfter(
-  ws: Workspace,
-  event: Pdu,
-  after: Snapshot,
-): { readonly extremities: ReadonlyMap<string, Snapshot>; readonly passedGaps: readonly string[] } | Lack {
-  const extremities = new Map(ws.extremities);
+/** The check against the room's current state; `undefined` where there is nothing else to be judged by. */
+function checkNow(ws: Workspace, event: Pdu, before: Snapshot): Against | undefined {
+  if (ws.extremities.size === 0) return undefined;
+  const agreed = ws.agreed();
+  if (agreed !== undefined) {
+    const now = checkAgainst(ws, event, agreed.lookup);
+    if (!agreed.unsure()) return now;
+  }
+  const current = ws.current();
+  if (isLack(current)) return current;
+  if (isUnresolvable(current) || current === before) return undefined;
+  return checkAgainst(ws, event, ws.index.lookup(current.state));
+}
+
+/** What an accepted event does to the forward extremities. */
+export interface Passing {
+  /** Those that it follows, directly or through events that were soft-failed or rejected (spec, "Soft failure"). */
+  readonly passed: readonly string[];
+  /** Whether it takes their place: an event that something accepted follows already is none. */
+  readonly isEnd: boolean;
+  readonly passedGaps: readonly string[];
+}
+
+export function passedBy(ws: Workspace, event: Pdu): Passing | Lack {
+  const passed: string[] = [];
   const passedGaps: string[] = [];
   const seen = new Set<string>();
   const stack: string[] = [...event.prevEvents];
@@ -223,7 +234,10 @@ export function extremitiesAfter(
   for (let id = stack.pop(); id !== undefined; id = stack.pop()) {
     if (seen.has(id)) continue;
     seen.add(id);
-    if (extremities.delete(id)) continue;
+    if (ws.extremities.has(id)) {
+      passed.push(id);
+      continue;
+    }
     const held = ws.held(id);
     if (held === undefined) {
       if (ws.waitingFor("history", id) !== undefined) passedGaps.push(id);
@@ -231,8 +245,21 @@ export function extremitiesAfter(
     } else if (held.verdict.standing !== "accepted") stack.push(...held.event.prevEvents);
   }
   if (unread.length > 0) return lacking(unread);
-  if (ws.waitingFor("history", event.eventId)?.passed !== true) extremities.set(event.eventId, after);
-  return { extremities, passedGaps };
+  return { passed, isEnd: ws.waitingFor("history", event.eventId)?.passed !== true, passedGaps };
+}
+
+/** The forward extremities once an event is accepted, as a map of their own. */
+export function extremitiesAfter(
+  ws: Workspace,
+  event: Pdu,
+  after: Snapshot,
+): { readonly extremities: ReadonlyMap<string, Snapshot> } | Lack {
+  const passing = passedBy(ws, event);
+  if (isLack(passing)) return passing;
+  const extremities = new Map(ws.extremities);
+  for (const id of passing.passed) extremities.delete(id);
+  if (passing.isEnd) extremities.set(event.eventId, after);
+  return { extremities };
 }
 
 /** Whether a decision on an event that is held already could say more than what is held. */

@@ -8,7 +8,7 @@ import { encodeCanonical } from "../json/canonical.js";
 import { utf8Length } from "../json/utf8.js";
 import type { PendingEvent } from "../ports/storage.js";
 import type { Verdict } from "../ports/verdict.js";
-import { decide, extremitiesAfter, isSettled, isWaits, mayRedecide } from "./decide.js";
+import { decide, extremitiesAfter, isSettled, isWaits, mayRedecide, passedBy } from "./decide.js";
 import type { Candidate, Decision } from "./decide.js";
 import { completes, isAllowed, verdictOf } from "./held.js";
 import type { Held } from "./held.js";
@@ -164,17 +164,17 @@ export class Settling {
     const live = mode === "live";
     const { verdict, before, after } = decision;
     const accepted = live && verdict.standing === "accepted" && after !== undefined;
-    const moved = accepted ? extremitiesAfter(ws, event, after) : undefined;
-    if (moved !== undefined && isLack(moved)) return moved;
-    const step = moved === undefined ? undefined : this.#step(candidate, decision, moved.extremities, late);
+    const passing = accepted ? passedBy(ws, event) : undefined;
+    if (passing !== undefined && isLack(passing)) return passing;
+    const step = accepted ? this.#step(candidate, before, after, late) : undefined;
     if (step !== undefined && isLack(step)) return step;
     this.#noteCopy(held, candidate);
     const position = held?.position ?? (mode === "import" ? undefined : ws.nextPosition(live));
     ws.record({ event, hashMismatch, verdict, before, after, position, redactedBy: held?.redactedBy });
     this.#verdicts.set(id, verdictOf(id, verdict, hashMismatch));
-    if (moved !== undefined) {
-      ws.setExtremities(moved.extremities);
-      for (const gap of moved.passedGaps) ws.addWaiting("history", gap, id, true);
+    if (passing !== undefined) {
+      ws.advance(passing.passed, id, passing.isEnd ? after : undefined);
+      for (const gap of passing.passedGaps) ws.addWaiting("history", gap, id, true);
       ws.noteLiveDepth(event.depth);
       this.#live.push(id);
       if (late) this.#late.add(id);
@@ -186,21 +186,19 @@ export class Settling {
     return undefined;
   }
 
-  #step(
-    { event }: Candidate,
-    { before }: Decision,
-    extremities: ReadonlyMap<string, Snapshot>,
-    late: boolean,
-  ): Step | Lack | undefined {
+  #step({ event }: Candidate, before: Snapshot | undefined, after: Snapshot, late: boolean): Step | Lack | undefined {
     if (!this.#watched || before === undefined) return undefined;
     const ws = this.#ws;
+    const moved = extremitiesAfter(ws, event, after);
+    if (isLack(moved)) return moved;
+    const { extremities } = moved;
     const old = ws.current();
     const now = ws.resolve([...extremities.values()]);
     if (isLack(old)) return old;
     if (isLack(now)) return now;
     if (isUnresolvable(old) || isUnresolvable(now)) return undefined;
     const parents = event.prevEvents.flatMap((id) => ws.held(id)?.after ?? []);
-    const extremitiesBefore = ws.extremities;
+    const extremitiesBefore = new Map(ws.extremities);
     return {
       event,
       late,
