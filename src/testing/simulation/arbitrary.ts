@@ -12,7 +12,7 @@ export interface ArbScriptOptions {
   readonly servers?: number;
   /** Whether there may be a hostile server. Default `true`. */
   readonly hostile?: boolean;
-  /** Most commands. Default 40. */
+  /** Most commands. Default 60. */
   readonly commands?: number;
 }
 
@@ -39,7 +39,7 @@ const usualVersions = [
 const levels = fc.constantFrom(50, 100, 0, 75, 50, 100, 50, 1);
 
 export function arbScript(options: ArbScriptOptions = {}): Arbitrary<SimulationScript> {
-  const { versions = usualVersions, servers = 4, hostile = true, commands = 40 } = options;
+  const { versions = usualVersions, servers = 4, hostile = true, commands = 60 } = options;
   const users = fc.array(levels, { minLength: 1, maxLength: 2 });
   const opening = fc.record({
     seed: fc.nat(2 ** 31 - 1),
@@ -52,6 +52,7 @@ export function arbScript(options: ArbScriptOptions = {}): Arbitrary<SimulationS
     servers: fc.array(users, { minLength: 2, maxLength: Math.max(2, servers) }),
     absent: fc.constantFrom(0, 0, 0, 1, 2),
     hostile: hostile ? fc.option(users, { nil: undefined, freq: 2 }) : fc.constant(undefined),
+    disks: fc.constantFrom("instant" as const, "instant" as const, "slow" as const),
     watched: fc.nat(7).map((n) => n === 7),
     tight: fc.nat(5).map((n) => n === 5),
   });
@@ -82,7 +83,7 @@ const TIGHT = {
 function commandsOf(script: Omit<SimulationScript, "commands">): Arbitrary<SimulationCommand> {
   const cast = castOf(script);
   const usual: { arbitrary: Arbitrary<SimulationCommand>; weight: number }[] = [
-    { arbitrary: userCommands(cast), weight: 12 },
+    { arbitrary: userCommands(cast), weight: 14 },
     { arbitrary: worldCommands(cast), weight: 8 },
   ];
   const evil = cast.find(({ hostile }) => hostile);
@@ -98,10 +99,10 @@ function userCommands(cast: readonly CastServer[]): Arbitrary<UserCommand> {
   const text = fc.nat(99).map(String);
   const level = fc.constantFrom(0, 100, 50, 75, 25, 99);
   const as = <D extends string>(...names: readonly D[]): Arbitrary<D> => fc.constantFrom(...names);
-  const room = fc.constantFrom(0, 0, 0, 0, 1);
+  const room = fc.constantFrom(0, 0, 0, 0, 0, 0, 0, 1);
   return fc.oneof(
     { arbitrary: fc.record({ do: as("send"), by, room, text }), weight: 6 },
-    { arbitrary: fc.record({ do: as("set"), by, room, what: as("name", "topic"), text }), weight: 6 },
+    { arbitrary: fc.record({ do: as("set"), by, room, what: as("name", "topic"), text }), weight: 8 },
     { arbitrary: fc.record({ do: as("level"), by, room, of: target, level }), weight: 3 },
     {
       arbitrary: fc.record({
@@ -118,12 +119,15 @@ function userCommands(cast: readonly CastServer[]): Arbitrary<UserCommand> {
         do: as("join rule"),
         by,
         room,
-        rule: as("public", "invite", "knock", "restricted", "knock_restricted"),
+        rule: as("public", "public", "knock", "knock", "invite", "restricted", "knock_restricted"),
       }),
       weight: 2,
     },
-    { arbitrary: fc.record({ do: as("invite", "kick", "ban", "unban", "kick", "ban"), by, room, target }), weight: 6 },
-    { arbitrary: fc.record({ do: as("join", "join", "join", "knock", "leave"), by, room, via }), weight: 7 },
+    { arbitrary: fc.record({ do: as("invite", "kick", "ban", "unban", "invite"), by, room, target }), weight: 5 },
+    {
+      arbitrary: fc.record({ do: as("join", "join", "join", "join", "join", "knock", "leave"), by, room, via }),
+      weight: 8,
+    },
     { arbitrary: fc.record({ do: as("redact"), by, room, back: fc.nat(6) }), weight: 3 },
     { arbitrary: fc.record({ do: as("upgrade"), by, version: as("12", "11", "10", "6", "I.1") }), weight: 1 },
     { arbitrary: fc.record({ do: as("backfill"), by, room }), weight: 1 },
@@ -168,9 +172,9 @@ function worldCommands(cast: readonly CastServer[]): Arbitrary<WorldCommand> {
           when: as("before", "after"),
         }),
       ),
-      weight: 3,
+      weight: 5,
     },
-    { arbitrary: fc.record({ do: as("restart"), server: honest }), weight: 3 },
+    { arbitrary: fc.record({ do: as("restart"), server: honest }), weight: 5 },
     {
       arbitrary: fc.record({
         do: as("clock"),

@@ -132,7 +132,7 @@ export class Forger {
   async #site({ by, room: number = 0, back }: Forged): Promise<Site | undefined> {
     const roomId = this.#world.rooms[number];
     if (roomId === undefined || this.#world.serverOf(by) !== this.#server) return undefined;
-    const room = await this.#server.room(roomId);
+    const room = await this.#world.glimpse(this.#server.room(roomId));
     const changes = await this.#server.storage.changesSince(roomId, 0);
     if (room === undefined || changes === undefined) return undefined;
     const { rules } = room.version;
@@ -218,7 +218,7 @@ export class Forger {
 
   /** Makes this server's own engine know an event, so that it can be built upon and handed out. */
   async #learn(room: Room, json: JsonObject): Promise<Pdu | undefined> {
-    await room.receive([json], { origin: this.#server.name });
+    await this.#world.during(room.receive([json], { origin: this.#server.name }));
     const pdu = readPdu(room.version.rules, json);
     return pdu.ok ? pdu.value : undefined;
   }

@@ -86,7 +86,7 @@ async function performUser(world: World, command: UserCommand): Promise<boolean>
   const roomId = world.rooms[command.room ?? 0];
   if (server?.isUp !== true || roomId === undefined) return false;
   const actor: Actor = { world, server, userId: command.by, roomId };
-  const room = await server.room(roomId);
+  const room = await world.glimpse(server.room(roomId));
   switch (command.do) {
     case "send":
       say(actor, room, command.text);

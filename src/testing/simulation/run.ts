@@ -37,6 +37,8 @@ export interface SimulationReport {
   readonly requests: number;
   readonly stateChanges: number;
   readonly crashes: number;
+  /** What users asked for, by the first word of it: how often it was done, and how often refused. */
+  readonly outcomes: World["outcomes"];
   readonly trace: World["trace"];
 }
 
@@ -74,6 +76,7 @@ export async function runSimulation(script: SimulationScript, options: Simulatio
     requests: world.network.statistics().requests,
     stateChanges: world.stateChanges,
     crashes: world.honest.reduce((sum, { disk }) => sum + disk.crashes, 0),
+    outcomes: world.outcomes,
     trace: world.trace,
   };
 }
@@ -102,9 +105,12 @@ async function begin(world: World): Promise<void> {
       else world.fault(`the room could not be made: ${result.error.reason}`);
     },
   );
-  await world.run(1);
+  await world.run();
   const [roomId] = world.rooms;
-  if (roomId === undefined) return;
+  if (roomId === undefined) {
+    world.fault("there is no room to begin with");
+    return;
+  }
   const invited = present.flatMap((server) => server.users.map(({ userId }) => ({ server, userId })));
   for (const { server, userId } of invited.filter((one) => one.userId !== creator)) {
     if (script.preset !== "public") {
@@ -134,10 +140,10 @@ async function heal(world: World): Promise<void> {
   world.network.heal();
   world.network.calm();
   world.network.setConditions({ latency: [5, 50] });
-  for (const server of world.servers.values()) {
-    server.disk.plan(undefined);
-    if (!server.isUp) server.restart();
-  }
+  for (const server of world.servers.values()) server.disk.plan(undefined);
+  // A crash may be under way: with the write that it is to follow.
+  await world.run(100);
+  for (const server of world.servers.values()) if (!server.isUp) server.restart();
   await world.run();
 }
 
@@ -145,14 +151,17 @@ async function heal(world: World): Promise<void> {
 async function speakOnceMore(world: World): Promise<void> {
   for (const roomId of world.rooms) {
     for (const server of world.honest) {
-      const room = await server.room(roomId);
+      const room = await world.glimpse(server.room(roomId));
       if (room?.isResident === true) speak(world, server, room);
     }
   }
   await world.run();
 }
 
-/** A message by whoever may, else a membership that stays what it was: that a member may always send. */
+/**
+ * A message by whoever may, else a membership that stays what it was: that a member may send under any join rule
+ * that the room's version knows, and under no other.
+ */
 function speak(world: World, server: SimulatedServer, room: Room): void {
   const users = [...room.localUsers].sort();
   const { roomId } = room;
@@ -170,7 +179,9 @@ function speak(world: World, server: SimulatedServer, room: Room): void {
     },
     (sent) => {
       if (sent.ok) world.acknowledge(server, roomId, sent.value.eventId);
-      else world.fault(`${server.name} may say nothing any more: ${sent.error.reason}`);
+      else if (sent.error.code !== "auth_rejected") {
+        world.fault(`${server.name} cannot say anything any more: ${sent.error.reason}`);
+      }
     },
   );
 }

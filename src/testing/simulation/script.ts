@@ -23,6 +23,8 @@ export interface SimulationScript {
   readonly hostile?: readonly number[];
   /** Whether somebody looks at every change of the state, which makes engines explain each. */
   readonly watched: boolean;
+  /** `slow`: what honest servers write takes up to 20 ms, in which other things happen to them. */
+  readonly disks: "instant" | "slow";
   /** Limits of every honest server, where they are not the defaults. */
   readonly limits?: Partial<Limits>;
   readonly commands: readonly SimulationCommand[];
@@ -71,7 +73,10 @@ function castServer(key: string, name: string, levels: readonly number[], hostil
 /** The script as numbered lines; `skipped` are commands that could not be done where they stood. */
 export function formatScript(script: SimulationScript, skipped: ReadonlySet<number> = new Set()): string {
   const keys = script.keys === "ed25519" ? "Ed25519" : "keyed hashes";
-  const lines = [`room version ${script.version}, ${script.preset}, signed by ${keys}, seed ${script.seed}`];
+  const limits = script.limits === undefined ? "" : `, limits ${JSON.stringify(script.limits)}`;
+  const lines = [
+    `room version ${script.version}, ${script.preset}, signed by ${keys}, ${script.disks} disks, seed ${script.seed}${limits}`,
+  ];
   castOf(script).forEach(({ name, hostile, users }, at) => {
     const cast = users.map(({ userId, level }) => `${userId} (${level})`).join(", ");
     const late = !hostile && at >= script.present ? ", not in the room yet" : "";

@@ -191,7 +191,7 @@ function then<T, U>(value: Awaitable<T>, next: (value: T) => Awaitable<U>): Awai
 
 /**
  * A storage whose calls take `latency` milliseconds before they do anything, so that calls of one process, and of
- * two over one storage, come between each other. Put {@link crashable} around it: a write that was under way when
+ * two over one storage, come between each other; `writes` leaves those that read alone. Put {@link crashable} around it: a write that was under way when
  * its process ended still takes effect, as one that had reached a database does.
  */
 export function slowStorage(
@@ -199,8 +199,10 @@ export function slowStorage(
   time: VirtualTime,
   random: SeededRandom,
   latency: readonly [least: number, most: number],
+  calls: "all" | "writes" = "all",
 ): Storage {
-  return aroundStorage(storage, async (_method, perform) => {
+  return aroundStorage(storage, async (method, perform) => {
+    if (calls === "writes" && !WRITES.has(method)) return perform();
     await time.sleep(random.between(...latency));
     return perform();
   });

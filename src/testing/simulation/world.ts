@@ -19,7 +19,7 @@ import { randomPort, seededRandom } from "./random.js";
 import type { SeededRandom } from "./random.js";
 import { castOf } from "./script.js";
 import type { CastServer, SimulationScript } from "./script.js";
-import { crashable } from "./storage.js";
+import { crashable, slowStorage } from "./storage.js";
 import type { CrashableStorage } from "./storage.js";
 import { VirtualTime } from "./time.js";
 import type { VirtualClock } from "./time.js";
@@ -78,7 +78,11 @@ export class SimulatedServer {
     this.keys = sabotage.keys?.(name, keys) ?? keys;
     this.storage = createMemoryStorage();
     const storage = sabotage.storage?.(name, this.storage) ?? this.storage;
-    this.disk = crashable(storage, undefined, { server: name, trace: world.trace });
+    const slow = script.disks === "slow" && !hostile;
+    const disk = slow
+      ? slowStorage(storage, world.time, world.random.fork(`disk of ${name}`), [0, 20], "writes")
+      : storage;
+    this.disk = crashable(disk, undefined, { server: name, trace: world.trace });
     this.clock = world.time.clock();
     this.#random = randomPort(world.random.fork(`ids of ${name}`));
     this.#server = this.#boot();
@@ -162,6 +166,7 @@ export class World {
   readonly acknowledged: Acknowledged[] = [];
   /** What must not happen at any time, whatever the script says. */
   readonly faults: string[] = [];
+  readonly outcomes = new Map<string, { readonly done: number; readonly refused: number }>();
   stateChanges = 0;
   /** Servers that were in a room once and not at some time after that. */
   readonly #left = new Set<string>();
@@ -215,14 +220,33 @@ export class World {
     await this.noteResidents();
   }
 
+  /** What comes of something while no time passes; `undefined` if it has to wait. */
+  async glimpse<T>(work: Promise<T>): Promise<T | undefined> {
+    let seen: T | undefined;
+    void work.then((value) => (seen = value));
+    await this.#settle();
+    return seen;
+  }
+
+  /** Lets time pass until something is done, for a minute at most; `undefined` if it takes longer. */
+  async during<T>(work: Promise<T>): Promise<T | undefined> {
+    const until = this.time.now + 60_000;
+    let seen: T | undefined;
+    let ended = false;
+    const end = (): void => void (ended = true);
+    void work.then((value) => (seen = value)).finally(end);
+    await this.#settle();
+    while (!ended && this.time.now < until) await this.run(1);
+    return seen;
+  }
+
   /** Notes who has ceased to be in a room: what is sent to it then never arrives. */
   async noteResidents(): Promise<void> {
     for (const roomId of this.rooms) {
       for (const server of this.servers.values()) {
         if (server.hostile || !server.isUp) continue;
         const name = `${server.name} ${roomId}`;
-        const opening = server.room(roomId);
-        const room = await opening;
+        const room = await this.glimpse(server.room(roomId));
         if (room?.isResident === true) this.#were.add(name);
         else if (this.#were.has(name)) this.#left.add(name);
       }
@@ -258,6 +282,7 @@ export class World {
     lifeline.passPromise(work).then(
       (value) => {
         this.#open.delete(call);
+        this.#count(what, value);
         then(value);
       },
       (error: unknown) => {
@@ -265,6 +290,14 @@ export class World {
         this.fault(`${what} threw: ${textOf(error)}`);
       },
     );
+  }
+
+  #count(what: string, value: unknown): void {
+    if (typeof value !== "object" || value === null || !("ok" in value)) return;
+    const [kind = ""] = what.split(" ");
+    const { done, refused } = this.outcomes.get(kind) ?? { done: 0, refused: 0 };
+    const taken = value.ok === true;
+    this.outcomes.set(kind, { done: done + (taken ? 1 : 0), refused: refused + (taken ? 0 : 1) });
   }
 
   /** Calls that have neither come to an end nor lost their process. */
