@@ -41,12 +41,14 @@ async function countedRoom(story: Story): Promise<{ readonly room: Room; readonl
   return { room: await rooms.forJoin(story.roomId, id), counted: () => resolutions };
 }
 
-/** Thirty users who all change their names after the same event, and as many messages beside them. */
-function crowd(v: string): {
+interface Crowd {
   readonly story: Story;
   readonly opening: readonly string[];
   readonly ends: readonly string[];
-} {
+}
+
+/** Thirty users who all change their names after the same event, and as many messages beside them. */
+function crowd(v: string): Crowd {
   const story = new Story(v).open({ users: { [ALICE]: 100 } });
   const users = Array.from({ length: 30 }, (_, at) => `@u${at}:s${at % 3}.example`);
   for (const [at, user] of users.entries()) story.member(`join${at}`, user, "join");
@@ -59,7 +61,7 @@ function crowd(v: string): {
 }
 
 describe.each(ALL)("events in one commit, room version %s", (v) => {
-  it(`[cap:soft-fail v:${v}] [cap:partition-merge v:${v}] get the verdicts that they would get one by one`, async () => {
+  it(`[cap:soft-fail v:${v}] [cap:partition-merge v:${v}] get the verdicts that they get one by one`, async () => {
     const generated = arbFork(v, { maxSteps: 12 }).chain(({ room }) =>
       fc.record({
         room: fc.constant(room),
