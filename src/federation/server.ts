@@ -13,6 +13,7 @@ import { Rooms } from "../engine/rooms.js";
 import type { Membership } from "../engine/state-view.js";
 import { listOf, stringsOf } from "../engine/fetch.js";
 import { planUpgrade } from "../engine/upgrade.js";
+import type { UpgradePlan } from "../engine/upgrade.js";
 import type { Pdu } from "../event/pdu.js";
 import { domainOf } from "../ids/grammar.js";
 import { get } from "../json/value.js";
@@ -71,6 +72,9 @@ export interface ServerOptions extends HostOptions {
   /** What is answered to who asks for keys. A key ring is both this and {@link HostOptions.keys}. */
   readonly publishes?: KeyPublisher;
 }
+
+/** How often a room that is being replaced is closed anew because its state changed meanwhile. */
+const UPGRADE_ATTEMPTS = 3;
 
 /** See {@link createServer}. */
 export class Server {
@@ -377,33 +381,53 @@ export class Server {
     const room = await this.#resident(roomId, cancel);
     if (room === undefined) return this.#notHere(roomId);
     const to = this.rooms.version(version);
-    const lastEventId = room.control.forwardExtremities.at(-1);
-    const creators = stringsOf(additionalCreators);
-    const plan = planUpgrade(room.version.rules, to.rules, (type, key) => room.state(type, key), {
-      roomId,
-      userId,
-      additionalCreators: creators,
-      ...(lastEventId === undefined ? {} : { lastEventId }),
-    });
-    if (!plan.ok) {
+    const plan = (): Result<UpgradePlan> => {
+      const lastEventId = room.control.forwardExtremities.at(-1);
+      return planUpgrade(room.version.rules, to.rules, (type, key) => room.state(type, key), {
+        roomId,
+        userId,
+        additionalCreators: stringsOf(additionalCreators),
+        ...(lastEventId === undefined ? {} : { lastEventId }),
+      });
+    };
+    const planned = plan();
+    if (!planned.ok) {
       await this.host.storage.removeIntent(intent.id);
-      return plan;
+      return planned;
     }
     const made = typeof replacement === "string" ? await this.rooms.open(replacement, cancel) : undefined;
     const created =
       made === undefined
-        ? await this.rooms.create(plan.value.create, { cancel }, (replacementId) => ({
+        ? await this.rooms.create(planned.value.create, { cancel }, (replacementId) => ({
             intentsPut: [{ ...intent, data: { ...intent.data, replacement: replacementId } }],
           }))
         : ({ ok: true, value: made } as const);
     if (!created.ok) return created;
-    if (plan.value.close !== undefined) {
-      const closed = await room.emit([plan.value.close], { cancel });
-      if (!closed.ok) return closed;
+    const closed = await this.#close(room, plan, created.value.roomId, intent.id, cancel);
+    if (closed.ok) return created;
+    // What the old room's rules refuse they will refuse after a restart too.
+    if (closed.error.code === "auth_rejected") await this.host.storage.removeIntent(intent.id);
+    return closed;
+  }
+
+  /** Raises the levels of a room that is replaced, and puts up its tombstone. */
+  async #close(
+    room: Room,
+    plan: () => Result<UpgradePlan>,
+    replacementId: string,
+    intentId: string,
+    cancel: Cancel | undefined,
+  ): Promise<Result<readonly Pdu[]>> {
+    for (let attempt = 1; ; attempt++) {
+      // Planned anew: the state may have changed while the new room was made, or while an attempt was refused.
+      const planned = plan();
+      if (!planned.ok) return planned;
+      const { close, tombstone } = planned.value;
+      const raised = close === undefined ? undefined : await room.emit([close], { cancel });
+      const additions = { intentsRemove: [intentId] };
+      const closed = raised?.ok === false ? raised : await room.emit([tombstone(replacementId)], { cancel, additions });
+      if (closed.ok || closed.error.code !== "auth_rejected" || attempt === UPGRADE_ATTEMPTS) return closed;
     }
-    const additions = { intentsRemove: [intent.id] };
-    const buried = await room.emit([plan.value.tombstone(created.value.roomId)], { cancel, additions });
-    return buried.ok ? created : buried;
   }
 
   /** Carries on what was begun before a restart: joins and upgrades. */

@@ -198,7 +198,11 @@ export interface Storage {
     replacement: readonly OutboxEntry[],
     cancel?: Cancel,
   ): Awaitable<void>;
-  /** Takes or renews the right to send to a destination; `false` while another holder's has not run out. */
+  /**
+   * Takes or renews the right to send to a destination; `false` while another holder's has not run out. One that
+   * has more than twice the wanted time (`until - now`) to run was taken before the clock was put back, and has
+   * run out too. `until` at or before `now` gives the right back.
+   */
   lease(destination: string, holder: string, now: number, until: number, cancel?: Cancel): Awaitable<boolean>;
 
   readTransaction(origin: string, transactionId: string, cancel?: Cancel): Awaitable<TransactionAnswer | undefined>;

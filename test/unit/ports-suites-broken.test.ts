@@ -633,6 +633,20 @@ const brokenStorages: readonly Broken<Change>[] = [
     },
   ],
   [
+    "believes a lease whatever its end",
+    "a lease from before the clock was put back",
+    (good) => {
+      let end = 0;
+      return {
+        lease: (destination, holder, now, until) => {
+          if (until > now && until < end) return false;
+          end = Math.max(end, until);
+          return good.lease(destination, holder, now, until);
+        },
+      };
+    },
+  ],
+  [
     "has one lease for all destinations",
     "a lease is one holder's",
     (good) => ({ lease: (_, holder, now, until) => good.lease("all", holder, now, until) }),

@@ -50,11 +50,16 @@ export function createOutbox(): Outbox {
     },
     lease: (destination: string, holder: string, now: number, until: number): boolean => {
       const current = leases.get(destination);
-      if (current !== undefined && current.holder !== holder && current.until > now) return false;
+      if (current !== undefined && current.holder !== holder && isRunning(current.until, now, until)) return false;
       leases.set(destination, { holder, until });
       return true;
     },
   });
+}
+
+/** Who gives back takes nothing, and nobody leases for longer than twice as long as another. */
+function isRunning(end: number, now: number, until: number): boolean {
+  return end > now && (until <= now || end <= now + 2 * (until - now));
 }
 
 /** Rows are cut off once most of the array is behind: constant work per row. */

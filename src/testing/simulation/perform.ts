@@ -8,6 +8,7 @@ import type { SimulationCommand, UserCommand, WorldCommand } from "./commands.js
 import { messageOf } from "./content.js";
 import type { Forger } from "./forger.js";
 import { crashAtCommit } from "./storage.js";
+import { SLOWEST_WRITE } from "./world.js";
 import type { SimulatedServer, World } from "./world.js";
 
 /** Begins what a command says. `false` when it cannot be done here; what was begun goes on while time passes. */
@@ -57,7 +58,9 @@ async function performWorld(world: World, command: WorldCommand): Promise<boolea
     case "restart": {
       const server = world.servers.get(command.server);
       if (server === undefined || server.isUp) return false;
-      server.restart();
+      // Not before what the process had written last is on its disk.
+      if (world.script.disks === "slow") await world.run(SLOWEST_WRITE);
+      if (!server.isUp) server.restart();
       return true;
     }
   }

@@ -31,6 +31,9 @@ export interface Sabotage {
   readonly storage?: (server: string, storage: Storage) => Storage;
 }
 
+/** How long a slow disk takes at most, in virtual milliseconds. */
+export const SLOWEST_WRITE = 20;
+
 export interface WorldOptions {
   readonly settle: () => Promise<void>;
   readonly trace?: boolean;
@@ -80,7 +83,7 @@ export class SimulatedServer {
     const storage = sabotage.storage?.(name, this.storage) ?? this.storage;
     const slow = script.disks === "slow" && !hostile;
     const disk = slow
-      ? slowStorage(storage, world.time, world.random.fork(`disk of ${name}`), [0, 20], "writes")
+      ? slowStorage(storage, world.time, world.random.fork(`disk of ${name}`), [0, SLOWEST_WRITE], "writes")
       : storage;
     this.disk = crashable(disk, undefined, { server: name, trace: world.trace });
     this.clock = world.time.clock();

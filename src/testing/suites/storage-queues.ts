@@ -218,6 +218,20 @@ export const queueChecks: readonly StorageCheck[] = [
     },
   ],
   [
+    "a lease from before the clock was put back has run out",
+    async (storage) => {
+      const lease = async (holder: string, now: number, until: number, wanted: boolean) => {
+        const got = await storage.lease(TWO, holder, now, until);
+        expectEqual(got, wanted, `lease for ${holder} at ${now} until ${until}`);
+      };
+      await lease("a", 90_000, 91_000, true);
+      await lease("b", 89_000, 90_000, false);
+      await lease("b", 1000, 0, false);
+      await lease("b", 1000, 2000, true);
+      await lease("a", 1500, 2500, false);
+    },
+  ],
+  [
     "of holders that race for a lease, exactly one gets it",
     async (storage) => {
       const holders = ["a", "b", "c", "d", "e", "f"];
