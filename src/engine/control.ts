@@ -3,7 +3,7 @@
  * so that a subscriber gets an immutable snapshot and the patches that led to it. State maps and graph walks
  * stay out of it: one change among 50,000 members must not cost what 50,000 members cost.
  */
-import { enablePatches, Immer } from "immer";
+import { enablePatches, freeze, Immer } from "immer";
 import { get } from "../json/value.js";
 import type { JsonObject, JsonValue } from "../json/value.js";
 import type { RoomEvent } from "../event/pdu.js";
@@ -49,6 +49,8 @@ export interface Control {
 }
 
 type Draft<T> = { -readonly [K in keyof T]: T[K] };
+/** Keys of a record that get new values. */
+type Changes = Partial<Draft<Control>>;
 
 /** A private instance: no setting of the host's own immer reaches it. */
 function newImmer(): Immer {
@@ -134,77 +136,85 @@ export class ControlKeeper {
 
   /** What leads from a record that another keeper made to this one's. */
   patchesFrom(old: Control): readonly Patch[] {
-    const [, patches] = this.#immer.produceWithPatches(old, (draft: Draft<Control>) => {
-      Object.assign(draft, this.#control);
-    });
-    return patches;
+    return this.#produce(old, this.#control)[1];
   }
 
-  /** Moves on to a committed record and state; the patches are made only when somebody wants them. */
+  /**
+   * Moves on to a committed record and state. The patches are made only when somebody wants them: without, a record
+   * is copied and frozen, because drafting it took an eighth of the time of a message that comes alone.
+   */
   advance(record: RoomRecord, state: StateView, wantPatches: boolean): readonly Patch[] {
-    const recipe = (draft: Draft<Control>): void => {
-      draft.revision = record.revision;
-      draft.forwardExtremities = record.forwardExtremities;
-      draft.position = record.lastPosition;
-      if (state === this.#control.state) return;
-      this.#moveState(draft, this.#control.state, state);
-      draft.state = state;
+    const old = this.#control;
+    const changes: Changes = {
+      revision: record.revision,
+      forwardExtremities: record.forwardExtremities,
+      position: record.lastPosition,
     };
+    if (state !== old.state) this.#moveState(changes, old.state, state);
+    // What a record holds is frozen too, but for the state, which nobody can change.
+    for (const value of [changes.forwardExtremities, changes.counts, changes.powerLevels]) freeze(value, true);
     if (!wantPatches) {
-      this.#control = this.#immer.produce(this.#control, recipe);
+      this.#control = Object.freeze({ ...old, ...changes });
       return [];
     }
-    const [next, patches] = this.#immer.produceWithPatches(this.#control, recipe);
+    const [next, patches] = this.#produce(old, changes);
     this.#control = next;
     return patches;
   }
 
-  #moveState(draft: Draft<Control>, before: StateView, after: StateView): void {
-    const counts = { ...this.#control.counts };
+  #produce(old: Control, changes: Changes): readonly [Control, readonly Patch[]] {
+    const [next, patches] = this.#immer.produceWithPatches(old, (draft: Draft<Control>) => {
+      Object.assign(draft, changes);
+    });
+    return [next, patches];
+  }
+
+  #moveState(changes: Changes, before: StateView, after: StateView): void {
+    changes.state = after;
+    const { counts: known } = this.#control;
+    const counts = { ...known };
     before.differences(after, (type, stateKey, old, now) => {
       if (type === "m.room.member") {
         const [from, to] = [membershipOf(old), membershipOf(now)];
         if (old !== undefined) counts[from]--;
         if (now !== undefined) counts[to]++;
         this.residents.move(stateKey, from, to);
-      } else if (stateKey === "") summarise(draft, type, now);
+      } else if (stateKey === "") summarise(changes, type, now);
     });
-    if (Object.entries(counts).some(([name, count]) => this.#control.counts[name as Membership] !== count)) {
-      draft.counts = counts;
-    }
-    draft.servers = this.residents.servers.size;
+    if (Object.entries(counts).some(([name, count]) => known[name as Membership] !== count)) changes.counts = counts;
+    changes.servers = this.residents.servers.size;
   }
 }
 
-function summarise(draft: Draft<Control>, type: string, event: RoomEvent | undefined): void {
+function summarise(changes: Changes, type: string, event: RoomEvent | undefined): void {
   const text = (key: string): string | undefined => {
     const value: JsonValue | undefined = event === undefined ? undefined : get(event.content, key);
     return typeof value === "string" ? value : undefined;
   };
   switch (type) {
     case "m.room.create":
-      draft.creator = event?.sender;
-      draft.roomType = text("type");
+      changes.creator = event?.sender;
+      changes.roomType = text("type");
       return;
     case "m.room.join_rules":
-      draft.joinRule = text("join_rule") ?? "invite";
+      changes.joinRule = text("join_rule") ?? "invite";
       return;
     case "m.room.history_visibility":
-      draft.historyVisibility = text("history_visibility") ?? "shared";
+      changes.historyVisibility = text("history_visibility") ?? "shared";
       return;
     case "m.room.name":
-      draft.name = text("name");
+      changes.name = text("name");
       return;
     case "m.room.topic":
-      draft.topic = text("topic");
+      changes.topic = text("topic");
       return;
     case "m.room.power_levels":
-      draft.powerLevels = event?.content;
+      changes.powerLevels = event?.content;
       return;
     case "m.room.tombstone":
-      draft.replacement = text("replacement_room");
+      changes.replacement = text("replacement_room");
       return;
     case "m.room.encryption":
-      draft.encrypted = event !== undefined;
+      changes.encrypted = event !== undefined;
   }
 }
