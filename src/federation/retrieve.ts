@@ -1,23 +1,20 @@
-/** Handing out what is stored: single events, states, auth chains, and stretches of history. */
+/**
+ * Handing out what is stored: single events, states, auth chains, and stretches of history, each in the form in
+ * which the server that asks may see it. States and auth chains are for servers in the room, single events and
+ * history for those as well that left, as far as they were there.
+ */
 import type { Room } from "../engine/room.js";
 import { stringsOf } from "../engine/fetch.js";
 import { readEvent } from "../event/loose.js";
-import { redact } from "../event/redact.js";
-import type { JsonObject, JsonValue } from "../json/value.js";
+import type { JsonValue } from "../json/value.js";
 import type { OperationRequest, OperationResult } from "../ports/operations.js";
 import type { StoredEvent } from "../ports/storage.js";
 import { answer, fail, sharedRoom } from "./context.js";
-import type { Federation } from "./context.js";
+import type { Failed, Federation } from "./context.js";
+import { formsFor, hiddenForm, hiddenFrom, readableRoom, servedForm } from "./visibility.js";
+import type { Reading } from "./visibility.js";
 
-/**
- * The form that leaves this server. A redacted message goes out redacted. State events go out as they judge,
- * redacted or not: a server that joins later has to come to the same state as those that were there.
- */
-export function servedForm(room: Room, row: StoredEvent): JsonObject {
-  const { rules } = room.version;
-  if (row.redactedBy === undefined || Object.hasOwn(row.json, "state_key")) return row.json;
-  return row.json["type"] === "m.room.redaction" ? row.json : redact(rules, row.json);
-}
+export { servedForm };
 
 function previousOf(room: Room, row: StoredEvent): { readonly prevEvents: readonly string[]; readonly depth: number } {
   const { rules } = room.version;
@@ -34,11 +31,26 @@ export async function serveEvent(
   origin: string,
   { roomId, eventId }: OperationRequest<"event">,
 ): Promise<OperationResult<"event">> {
-  const shared = await sharedRoom(federation, origin, roomId);
-  if (!shared.ok) return shared;
-  const [row] = await shared.value.rows([eventId]);
-  if (row === undefined) return fail("not_found", `${eventId} is not here`);
-  return answer<"event">({ event: servedForm(shared.value, row) });
+  const readable = await readableRoom(federation, origin, roomId);
+  if (!readable.ok) return readable;
+  const reading = readable.value;
+  const rows = await reading.room.rows([eventId]);
+  if (rows.length === 0 && reading.joined) return fail("not_found", `${eventId} is not here`);
+  const forms = await toldTo(reading, origin, rows);
+  if (!forms.ok) return forms;
+  const [event] = forms.value;
+  return event === undefined ? fail("not_found", `${eventId} is not here`) : answer<"event">({ event });
+}
+
+/** Who left learns nothing by being refused: what was never here and what came later are the same to it. */
+async function toldTo(
+  reading: Reading,
+  origin: string,
+  rows: readonly StoredEvent[],
+): Promise<{ readonly ok: true; readonly value: readonly JsonValue[] } | Failed> {
+  const value = await formsFor(reading, origin, rows);
+  if (value.length > 0 || reading.joined) return { ok: true, value };
+  return fail("forbidden", `${origin} is not in ${reading.room.roomId}, and was not then`);
 }
 
 async function stateBefore(
@@ -51,7 +63,7 @@ async function stateBefore(
   return { stateIds, authChainIds: await room.authChain(stateIds) };
 }
 
-/** FL7: the state before the event. */
+/** FL7: the state before the event. Ids say nothing that is hidden. */
 export async function serveStateIds(
   federation: Federation,
   origin: string,
@@ -73,9 +85,10 @@ export async function serveState(
   const room = shared.value;
   const state = await stateBefore(room, eventId);
   if (state === undefined) return fail("not_found", `no state is known at ${eventId}`);
+  const hidden = await isHidden(room, origin, eventId);
   return answer<"state">({
-    state: await formsOf(room, state.stateIds),
-    authChain: await formsOf(room, state.authChainIds),
+    state: await formsOf(room, state.stateIds, hidden),
+    authChain: await formsOf(room, state.authChainIds, hidden),
   });
 }
 
@@ -88,11 +101,20 @@ export async function serveEventAuth(
   if (!shared.ok) return shared;
   const room = shared.value;
   if ((await room.rows([eventId])).length === 0) return fail("not_found", `${eventId} is not here`);
-  return answer<"event_auth">({ authChain: await formsOf(room, await room.authChain([eventId])) });
+  const hidden = await isHidden(room, origin, eventId);
+  return answer<"event_auth">({ authChain: await formsOf(room, await room.authChain([eventId]), hidden) });
 }
 
-async function formsOf(room: Room, ids: readonly string[]): Promise<readonly JsonValue[]> {
-  return (await room.rows(ids)).map((row) => servedForm(room, row));
+async function isHidden(room: Room, origin: string, eventId: string): Promise<boolean> {
+  return (await hiddenFrom(room, origin, [{ eventId }])).size > 0;
+}
+
+/**
+ * What an event rests on is as visible as the event: whoever was there for it saw the state that it met with,
+ * however old. Each event of a state by itself would cost a state of its own.
+ */
+async function formsOf(room: Room, ids: readonly string[], hidden: boolean): Promise<readonly JsonValue[]> {
+  return (await room.rows(ids)).map((row) => (hidden ? hiddenForm(room, row) : servedForm(room, row)));
 }
 
 /** FL7: the events themselves count, and come first. */
@@ -101,11 +123,12 @@ export async function serveBackfill(
   origin: string,
   { roomId, from, limit }: OperationRequest<"backfill">,
 ): Promise<OperationResult<"backfill">> {
-  const shared = await sharedRoom(federation, origin, roomId);
-  if (!shared.ok) return shared;
+  const readable = await readableRoom(federation, origin, roomId);
+  if (!readable.ok) return readable;
   const bound = Math.min(countOf(limit), federation.host.limits.answerEvents);
-  const rows = await walk(shared.value, stringsOf(from), { limit: bound, minDepth: 0, stop: new Set() });
-  return answer<"backfill">({ events: rows.map((row) => servedForm(shared.value, row)) });
+  const rows = await walk(readable.value.room, stringsOf(from), { limit: bound, minDepth: 0, stop: new Set() });
+  const events = await toldTo(readable.value, origin, rows);
+  return events.ok ? answer<"backfill">({ events: events.value }) : events;
 }
 
 /** FL7: breadth first from what `latest` cites; `earliest` and what lies below `minDepth` is left out. Oldest first. */
@@ -114,9 +137,9 @@ export async function serveMissingEvents(
   origin: string,
   { roomId, earliest, latest, limit, minDepth }: OperationRequest<"get_missing_events">,
 ): Promise<OperationResult<"get_missing_events">> {
-  const shared = await sharedRoom(federation, origin, roomId);
-  if (!shared.ok) return shared;
-  const room = shared.value;
+  const readable = await readableRoom(federation, origin, roomId);
+  if (!readable.ok) return readable;
+  const { room } = readable.value;
   const start = await room.rows(stringsOf(latest).slice(0, federation.host.limits.answerEvents));
   const cited = start.flatMap((row) => previousOf(room, row).prevEvents);
   const rows = await walk(room, cited, {
@@ -124,7 +147,8 @@ export async function serveMissingEvents(
     minDepth: countOf(minDepth),
     stop: new Set([...stringsOf(earliest), ...stringsOf(latest)]),
   });
-  return answer<"get_missing_events">({ events: rows.reverse().map((row) => servedForm(room, row)) });
+  const events = await toldTo(readable.value, origin, rows.reverse());
+  return events.ok ? answer<"get_missing_events">({ events: events.value }) : events;
 }
 
 function countOf(value: unknown): number {
