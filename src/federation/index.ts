@@ -19,3 +19,29 @@ export type {
   SignedRequest,
   XMatrix,
 } from "./request-auth.js";
+export { advanceDiscovery, MAX_ADDRESSES, startDiscovery } from "./discovery/machine.js";
+export type {
+  ConnectStep,
+  ConnectTarget,
+  Discovery,
+  DiscoveryAnswer,
+  DiscoveryStep,
+  ExpectedCertificate,
+  FetchWellKnownStep,
+  GiveUpStep,
+  LookupAddressesStep,
+  LookupSrvStep,
+  SrvAnswer,
+} from "./discovery/machine.js";
+export { MAX_SRV_TARGETS, orderSrvRecords } from "./discovery/srv.js";
+export type { SrvRecord, SrvTarget } from "./discovery/srv.js";
+export {
+  MAX_WELL_KNOWN_BYTES,
+  MAX_WELL_KNOWN_REDIRECTS,
+  readWellKnown,
+  WELL_KNOWN_DEFAULT_LIFETIME,
+  WELL_KNOWN_ERROR_LIFETIME,
+  WELL_KNOWN_MAX_LIFETIME,
+  wellKnownLifetime,
+} from "./discovery/well-known.js";
+export type { HeaderFields, WellKnown, WellKnownResponse } from "./discovery/well-known.js";
