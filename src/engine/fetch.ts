@@ -92,7 +92,9 @@ class Fetcher {
     const { memory, storage, cancel } = this.#context;
     for (;;) {
       const cited = this.#cited();
-      const unknown = [...cited.keys()].filter((id) => !this.#work.has(id));
+      const unknown = [...cited].flatMap(([id, { asPrevious }]) =>
+        this.#work.has(id) || (asPrevious.length === 0 && memory.judges(id)) ? [] : [id],
+      );
       const held = new Map(
         (await memory.load(storage, unknown, cancel)).map((one) => [one.event.eventId as string, one]),
       );

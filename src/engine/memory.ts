@@ -69,6 +69,14 @@ export class RoomMemory {
     return this.#held.get(eventId);
   }
 
+  /**
+   * Whether an event is at hand as an auth event, without its states. In a room of 10,000 speakers, reading the
+   * memberships that messages cite again from storage made a message a fifth dearer than among 100.
+   */
+  judges(eventId: string): boolean {
+    return !this.doubtful.has(eventId) && this.index.get(eventId) !== undefined;
+  }
+
   keep(held: Held): void {
     this.#held.set(held.event.eventId, held);
     for (const snapshot of [held.before, held.after]) this.keepSnapshot(snapshot);
