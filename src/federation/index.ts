@@ -5,7 +5,24 @@
  */
 export { createServer, Server } from "./server.js";
 export type { Acting, Joining, Moderating, RoomOfUser, Sending, ServerOptions, Upgrading } from "./server.js";
-export type { KeyPublisher } from "./keys/publisher.js";
+export { checkServerKeys, createKeyRing, defaultKeyLimits, keyFromSeed, serverKeys } from "./keys/index.js";
+export { isUsableForRequests } from "./keys/index.js";
+export type {
+  CheckServerKeysOptions,
+  KeyLimits,
+  KeyPublisher,
+  KeyRing,
+  KeyRingOptions,
+  KeyStore,
+  Notary,
+  OldKey,
+  OwnKey,
+  OwnKeys,
+  Publication,
+  ServerKeys,
+  StoredKey,
+  StoredKeys,
+} from "./keys/index.js";
 export { aclProtectedOperations, isServerAllowed, parseServerAcl } from "./acl.js";
 export type { ServerAcl, ServerGlob, ServerPatterns } from "./acl.js";
 export { formatXMatrix, parseXMatrix, requestSignedBytes, signRequest, verifyRequest } from "./request-auth.js";
