@@ -22,6 +22,7 @@ import {
   serveState,
   serveStateIds,
 } from "./retrieve.js";
+import { serveTimestampToEvent } from "./timestamp.js";
 import type { Transactions } from "./transactions.js";
 
 type Handlers = {
@@ -49,6 +50,7 @@ function handlersOf(transactions: Transactions): Handlers {
     event_auth: serveEventAuth,
     backfill: serveBackfill,
     get_missing_events: serveMissingEvents,
+    timestamp_to_event: serveTimestampToEvent,
     send: (_, origin, request) => transactions.receive(origin, request),
     server_keys: serveServerKeys,
     query_keys: serveQueryKeys,
@@ -70,6 +72,7 @@ const texts: Readonly<Record<OperationName, readonly string[]>> = {
   event_auth: ["roomId", "eventId"],
   backfill: ["roomId"],
   get_missing_events: ["roomId"],
+  timestamp_to_event: ["roomId", "dir"],
   send: ["transactionId"],
   server_keys: [],
   query_keys: [],

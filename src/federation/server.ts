@@ -29,6 +29,8 @@ import { inviteRemotely } from "./invite.js";
 import type { KeyPublisher } from "./keys/publisher.js";
 import { Outbox } from "./outbox.js";
 import { receiverOf } from "./receiver.js";
+import { eventAt } from "./timestamp.js";
+import type { EventAtTime, Seeking } from "./timestamp.js";
 import { Transactions } from "./transactions.js";
 
 /** What a user does in a room. */
@@ -352,6 +354,21 @@ export class Server {
       };
     }
     return refuse("unreachable", `no server of ${roomId} had older events`);
+  }
+
+  /**
+   * The event nearest to a moment that a user may see; `undefined` where there is none. Where history is missing
+   * here, other servers of the room are asked too.
+   */
+  timestampToEvent({
+    roomId,
+    ...seeking
+  }: Seeking & { readonly roomId: string }): Promise<Result<EventAtTime | undefined>> {
+    return settled(async () => {
+      const room = await this.#resident(roomId, seeking.cancel);
+      if (room === undefined) return this.#notHere(roomId);
+      return { ok: true, value: await eventAt(this.#federation, room, seeking) };
+    });
   }
 
   // ---- upgrade --------------------------------------------------------------------------------------------

@@ -114,6 +114,11 @@ export interface Operations {
     };
     readonly answer: { readonly events: readonly JsonValue[] };
   };
+  /** The event nearest to a time, that moment included: the first from then on (`f`), or the last up to then (`b`). */
+  readonly timestamp_to_event: {
+    readonly request: { readonly roomId: string; readonly ts: number; readonly dir: "f" | "b" };
+    readonly answer: { readonly eventId: string; readonly originServerTs: number };
+  };
   /** Delivers events. A retry carries the same `transactionId` and is answered the same. */
   readonly send: {
     readonly request: { readonly transactionId: string; readonly pdus: readonly JsonValue[] };

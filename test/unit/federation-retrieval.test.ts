@@ -8,8 +8,7 @@ import type { JsonObject, JsonValue } from "../../src/json/index.js";
 import { get } from "../../src/json/value.js";
 import type { OperationName, OperationRequest } from "../../src/ports/index.js";
 import { withKey } from "../support/engine.js";
-import type { World } from "../support/servers.js";
-import { codeOf, cosignedBy, done, pduOf, signedBy, tick, userOf, worldOf } from "../support/servers.js";
+import { codeOf, cosignedBy, done, pduOf, signedBy, tick, userOf, World, worldOf } from "../support/servers.js";
 
 const VERSIONS = ["1", "6", "10", "11", "12", "I.1"] as const;
 const [alice, bob, carol] = [userOf("a"), userOf("b"), userOf("c")];
@@ -293,6 +292,168 @@ describe("what is not part of the room", () => {
   });
 });
 
+// ---- by time ----------------------------------------------------------------------------------------------
+
+describe("the event nearest to a time", () => {
+  type Dir = "f" | "b";
+  const START = 1_700_000_000_000;
+
+  /** A room of `a` and `b` with a message each second, and one that claims another time. */
+  async function hours(
+    setting: string = "shared",
+    limits: { readonly answerEvents?: number } = {},
+  ): Promise<{ world: World; roomId: string; ids: readonly string[]; at: readonly number[] }> {
+    const world = new World();
+    await world.add("a", { limits });
+    await world.add("b");
+    await world.add("c");
+    const initialState = [{ type: "m.room.history_visibility", content: { history_visibility: setting } }];
+    const room = await done(
+      world.server("a").create({ version: "10", creator: alice, preset: "public", initialState }),
+    );
+    const [ids, at]: [string[], number[]] = [[], []];
+    const say = async (text: string): Promise<void> => {
+      world.clock.advance(1_000);
+      const { eventId, originServerTs } = await done(world.say("a", room.roomId, text));
+      ids.push(eventId);
+      at.push(originServerTs);
+    };
+    for (const text of ["0", "1", "2"]) await say(text);
+    world.clock.advance(500);
+    await done(world.server("b").join({ roomId: room.roomId, userId: bob, via: ["a.example"] }));
+    for (const text of ["3", "4", "5"]) await say(text);
+    await world.deliver();
+    return { world, roomId: room.roomId, ids, at };
+  }
+
+  const ask = async (
+    { world, roomId }: { readonly world: World; readonly roomId: string },
+    ts: unknown,
+    dir: unknown,
+    from: string = "b",
+  ): Promise<string> => {
+    const answer = await world.ask(from, "a", "timestamp_to_event", { roomId, ts: ts as number, dir: dir as Dir });
+    if (!answer.ok) return answer.error.code;
+    const view = await (await world.room("a", roomId)).event(answer.value.eventId);
+    expect(view?.original["origin_server_ts"]).toBe(answer.value.originServerTs);
+    return answer.value.eventId;
+  };
+
+  it("is the first from then on or the last up to then, that moment included", async () => {
+    const tale = await hours();
+    const { ids, at } = tale;
+    for (const index of [3, 4]) {
+      expect(await ask(tale, at[index], "f")).toBe(ids[index]);
+      expect(await ask(tale, at[index], "b")).toBe(ids[index]);
+      expect(await ask(tale, (at[index] ?? 0) + 1, "f")).toBe(ids[index + 1]);
+      expect(await ask(tale, (at[index] ?? 0) + 999, "b")).toBe(ids[index]);
+    }
+    expect(await ask(tale, (at[5] ?? 0) + 1, "f")).toBe("not_found");
+    expect(await ask(tale, (at[5] ?? 0) + 1_000_000, "b")).toBe(ids[5]);
+    expect(await ask(tale, START - 1, "b")).toBe("not_found");
+    const create = (await tale.world.room("a", tale.roomId)).state("m.room.create")?.eventId;
+    expect(await ask(tale, 0, "f")).toBe(create);
+    expect(await ask(tale, -5, "f")).toBe(create);
+    expect(await ask(tale, -5, "b")).toBe("not_found");
+  });
+
+  it("is found by its time, wherever in the timeline it is", async () => {
+    const tale = await hours();
+    const { world, roomId, ids, at } = tale;
+    const room = await world.room("b", roomId);
+    const draft = { type: "m.room.message", sender: bob, content: { body: "late" } };
+    const made = await done(room.template(draft));
+    const late = signedBy("10", "b", { ...made, origin_server_ts: (at[1] ?? 0) + 300 });
+    await world.ask("b", "a", "send", { transactionId: "late", pdus: [late] });
+    const { eventId } = pduOf("10", late);
+    expect(await ask(tale, (at[1] ?? 0) + 1, "f")).toBe(eventId);
+    expect(await ask(tale, (at[2] ?? 0) - 1, "b")).toBe(eventId);
+    expect(await ask(tale, (at[1] ?? 0) + 301, "f")).toBe(ids[2]);
+    expect(await ask(tale, (at[1] ?? 0) + 299, "b")).toBe(ids[1]);
+  });
+
+  it("is found in a timeline longer than is looked at, and costs no more", async () => {
+    const { world, roomId } = await hours("shared", { answerEvents: 1 });
+    const said: [id: string, ts: number][] = [];
+    for (let index = 0; index < 60; index++) {
+      world.clock.advance(1_000);
+      const { eventId, originServerTs } = await done(world.say("a", roomId, `${index}`));
+      said.push([eventId, originServerTs]);
+    }
+    await world.deliver();
+    for (const [id, ts] of said) {
+      expect(await ask({ world, roomId }, ts, "f")).toBe(id);
+      expect(await ask({ world, roomId }, ts, "b")).toBe(id);
+      expect(await ask({ world, roomId }, ts + 500, "b")).toBe(id);
+      expect(await ask({ world, roomId }, ts - 500, "f")).toBe(id);
+    }
+  });
+
+  it("[cap:visibility-server v:10] is none that the server may not see", async () => {
+    const tale = await hours("joined");
+    const { ids, at, roomId, world } = tale;
+    expect(await ask(tale, at[0], "f"), "the join comes first").toBe(
+      (await world.room("a", roomId)).state("m.room.member", bob)?.eventId,
+    );
+    expect(await ask(tale, at[2], "b"), "what was sent before it was said to be hidden").toBe(
+      (await world.room("a", roomId)).state("m.room.history_visibility")?.eventId,
+    );
+    expect(await ask(tale, at[3], "b")).toBe(ids[3]);
+    const shared = await hours("shared");
+    expect(await ask(shared, shared.at[2], "b")).toBe(shared.ids[2]);
+  });
+
+  it("is asked for by servers in the room, with a time and a direction", async () => {
+    const tale = await hours();
+    const { at } = tale;
+    expect(await ask(tale, at[0], "f", "c")).toBe("forbidden");
+    for (const dir of ["", "forwards", "F", null, 1, undefined, ["f"]]) {
+      expect(await ask(tale, at[0], dir), JSON.stringify(dir)).toBe("bad_request");
+    }
+    for (const ts of ["1", null, 0.5, NaN, Infinity, 2 ** 60, undefined, 1n]) {
+      expect(await ask(tale, ts, "f"), String(ts)).toBe("bad_request");
+    }
+    expect(await ask({ ...tale, roomId: "!other:a.example" }, at[0], "f")).toBe("not_found");
+  });
+
+  it("is looked for by users as well: here, and at other servers where history is missing", async () => {
+    const { world, roomId, ids, at } = await hours();
+    const find = async (server: string, userId: string, ts: number, dir: Dir): Promise<string | undefined> =>
+      (await done(world.server(server).timestampToEvent({ roomId, userId, ts, dir })))?.eventId;
+    const there = await world.room("b", roomId);
+    expect(await there.event(ids[1] ?? "")).toBeUndefined();
+    expect(await find("b", bob, (at[1] ?? 0) - 1, "f"), "taken in from the other server").toBe(ids[1]);
+    expect((await there.verdict(ids[1] ?? ""))?.verdict).toBe("accepted");
+    expect(await find("b", bob, at[4] ?? 0, "f")).toBe(ids[4]);
+    expect(await find("b", bob, (at[5] ?? 0) + 1, "f")).toBeUndefined();
+    const asked = world.callsOf("timestamp_to_event").length;
+    expect(await find("a", alice, at[1] ?? 0, "b"), "nothing is missing here").toBe(ids[1]);
+    expect(world.callsOf("timestamp_to_event").length).toBe(asked);
+    expect(await find("a", carol, at[1] ?? 0, "b"), "a stranger sees none").toBeUndefined();
+    // Nobody answers: what is here has to do.
+    world.cut("a", "b");
+    expect(await find("b", bob, (at[2] ?? 0) + 1, "b")).toBe(ids[1]);
+    expect(await codeOf(world.server("c").timestampToEvent({ roomId, userId: carol, ts: 1, dir: "f" }))).toBe(
+      "unknown_room",
+    );
+  });
+
+  it("is believed of no server that tells of another, or of one on the wrong side", async () => {
+    const { world, roomId, ids, at } = await hours();
+    const find = async (ts: number, dir: Dir): Promise<string | undefined> =>
+      (await done(world.server("b").timestampToEvent({ roomId, userId: bob, ts, dir })))?.eventId;
+    for (const eventId of ["$unknown", 5, null, ids[0]]) {
+      world.intercept((call, proceed) =>
+        call.name === "timestamp_to_event"
+          ? Promise.resolve({ ok: true, value: { eventId, originServerTs: at[2] } } as never)
+          : proceed(),
+      );
+      expect(await find(at[2] ?? 0, "f"), String(eventId)).not.toBe(eventId);
+    }
+    expect(world.faults()).toEqual([]);
+  });
+});
+
 // ---- whatever is asked ------------------------------------------------------------------------------------
 
 const OPERATIONS: readonly OperationName[] = [
@@ -309,6 +470,7 @@ const OPERATIONS: readonly OperationName[] = [
   "event_auth",
   "backfill",
   "get_missing_events",
+  "timestamp_to_event",
   "send",
 ];
 
@@ -325,6 +487,8 @@ const KEYS = [
   "earliest",
   "latest",
   "minDepth",
+  "ts",
+  "dir",
   "transactionId",
   "pdus",
 ];
@@ -438,6 +602,8 @@ describe("a malformed request", () => {
         earliest: [],
         latest: [messageId],
         minDepth: 0,
+        ts: 1,
+        dir: "f",
         transactionId: "junk",
         pdus: [wrong, message],
         ...replaced,
@@ -472,7 +638,7 @@ describe("a malformed request", () => {
 
   it("of an operation that there is not is answered with an error", async () => {
     const receiver = world.receiver("a");
-    for (const name of ["", "toString", "__proto__", "timestamp_to_event", undefined, null, 1, {}]) {
+    for (const name of ["", "toString", "__proto__", "timestamp_to_events", undefined, null, 1, {}]) {
       expect(await codeOf<unknown>(receiver("b.example", name as never, {} as never))).toBe("bad_request");
     }
   });

@@ -74,6 +74,10 @@ const samples: Samples = {
     request: { roomId: ROOM, earliest: [], latest: ["$a"], limit: 10, minDepth: 0 },
     answer: { events: [] },
   },
+  timestamp_to_event: {
+    request: { roomId: ROOM, ts: 1_432_684_800_000, dir: "f" },
+    answer: { eventId: "$a", originServerTs: 1_432_684_800_001 },
+  },
   send: {
     request: { transactionId: "t/1?&=%", pdus: [pdu, { type: "second" }] },
     answer: { pdus: { $a: {}, $b: { error: "not allowed" } } },
