@@ -62,3 +62,4 @@ export {
   wellKnownLifetime,
 } from "./discovery/well-known.js";
 export type { HeaderFields, WellKnown, WellKnownResponse } from "./discovery/well-known.js";
+export type { EventAtTime, Moment, Seeking } from "./timestamp.js";
