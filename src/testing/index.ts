@@ -41,5 +41,21 @@ export { randomSuite } from "./suites/random.js";
 export type { RandomHost } from "./suites/random.js";
 export { storageSuite } from "./suites/storage.js";
 export type { StorageHost } from "./suites/storage.js";
+export { formatCommand, formatReport, formatScript, arbScript, runSimulation, simulate } from "./simulation/index.js";
+export type {
+  ArbScriptOptions,
+  CampaignFailure,
+  CampaignOptions,
+  CampaignReport,
+  ForgedKind,
+  HostileCommand,
+  LevelKey,
+  SimulationCommand,
+  SimulationOptions,
+  SimulationReport,
+  SimulationScript,
+  UserCommand,
+  WorldCommand,
+} from "./simulation/index.js";
 export { transportSuite } from "./suites/transport.js";
 export type { TransportEnd, TransportHost, TransportNetwork } from "./suites/transport.js";

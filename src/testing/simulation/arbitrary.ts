@@ -75,7 +75,6 @@ const TIGHT = {
   cachedResolutions: 2,
   settlePerCommit: 2,
   mergeAbove: 3,
-  transactionPdus: 5,
   fetchEvents: 3,
   answerEvents: 4,
 } as const;

@@ -178,45 +178,60 @@ function isAccepted(row: StoredEvent): boolean {
 }
 
 function compare(world: World, a: Seen, b: Seen, { manyBodied, describe }: JudgeOptions): readonly string[] {
-  const wrong: string[] = [];
-  const [nameA, nameB] = [a.server.name, b.server.name];
+  const wrong = [...lacking(world, a, b, describe), ...lacking(world, b, a, describe)];
+  const names = `${a.server.name} and ${b.server.name}`;
   if (a.current !== b.current) {
-    wrong.push(`${nameA} and ${nameB} have other current states: ${difference(a.current, b.current, describe)}`);
-  }
-  for (const [one, other] of [
-    [a, b],
-    [b, a],
-  ] as const) {
-    if (!world.founded(other.server.name, a.room.roomId)) continue;
-    for (const row of one.rows.values()) {
-      if (!isAccepted(row) || other.rows.has(row.eventId)) continue;
-      wrong.push(`${one.server.name} accepted ${describe(row.eventId)}, and ${other.server.name} does not have it`);
-    }
+    wrong.push(`${names} have other current states: ${difference(a.current, b.current, describe)}`);
   }
   for (const [eventId, mine] of a.rows) {
     const theirs = b.rows.get(eventId);
     if (theirs === undefined) continue;
-    if (mine.stateBefore !== undefined && theirs.stateBefore !== undefined) {
-      const [stateA, stateB] = [a.states.get(mine.stateBefore) ?? "", b.states.get(theirs.stateBefore) ?? ""];
-      if (stateA !== stateB) {
-        const how = difference(stateA, stateB, describe);
-        wrong.push(`${nameA} and ${nameB} have other states before ${describe(eventId)}: ${how}`);
-      }
-      if (isRejected(mine) !== isRejected(theirs)) {
-        const [verdictA, verdictB] = [verdictText(mine), verdictText(theirs)];
-        wrong.push(`${nameA} ${verdictA} and ${nameB} ${verdictB} ${describe(eventId)}`);
-      }
-    }
-    if (isRejected(mine) || isRejected(theirs) || manyBodied.has(eventId)) continue;
-    // Who came later may know a state event and not that it was redacted.
-    if (!hasRedaction(a, theirs) || !hasRedaction(b, mine)) continue;
-    if (shownText(a.room, mine) !== shownText(b.room, theirs)) {
-      wrong.push(
-        `${nameA} and ${nameB} show ${describe(eventId)} in other forms: ${formText(mine)}, ${formText(theirs)}`,
-      );
+    for (const what of [decidedOtherwise(a, b, mine, theirs, describe), shownOtherwise(a, b, mine, theirs)]) {
+      if (what === undefined || (what.kind === "form" && manyBodied.has(eventId))) continue;
+      wrong.push(`${names} ${what.text} ${describe(eventId)}${what.how}`);
     }
   }
   return wrong;
+}
+
+/** What one accepted and another, who was in the room all the time, does not have. */
+function lacking(world: World, one: Seen, other: Seen, describe: JudgeOptions["describe"]): readonly string[] {
+  if (!world.founded(other.server.name, one.room.roomId)) return [];
+  return [...one.rows.values()]
+    .filter((row) => isAccepted(row) && !other.rows.has(row.eventId))
+    .map(
+      ({ eventId }) => `${one.server.name} accepted ${describe(eventId)}, and ${other.server.name} does not have it`,
+    );
+}
+
+interface Difference {
+  readonly kind: "decision" | "form";
+  readonly text: string;
+  readonly how: string;
+}
+
+function decidedOtherwise(
+  a: Seen,
+  b: Seen,
+  mine: StoredEvent,
+  theirs: StoredEvent,
+  describe: JudgeOptions["describe"],
+): Difference | undefined {
+  if (mine.stateBefore === undefined || theirs.stateBefore === undefined) return undefined;
+  const [stateA, stateB] = [a.states.get(mine.stateBefore) ?? "", b.states.get(theirs.stateBefore) ?? ""];
+  if (stateA !== stateB) {
+    return { kind: "decision", text: "have other states before", how: `: ${difference(stateA, stateB, describe)}` };
+  }
+  if (isRejected(mine) === isRejected(theirs)) return undefined;
+  return { kind: "decision", text: "differ about", how: `: ${verdictText(mine)}, ${verdictText(theirs)}` };
+}
+
+function shownOtherwise(a: Seen, b: Seen, mine: StoredEvent, theirs: StoredEvent): Difference | undefined {
+  if (isRejected(mine) || isRejected(theirs)) return undefined;
+  // Who came later may know a state event and not that it was redacted.
+  if (!hasRedaction(a, theirs) || !hasRedaction(b, mine)) return undefined;
+  if (shownText(a.room, mine) === shownText(b.room, theirs)) return undefined;
+  return { kind: "form", text: "show other forms of", how: `: ${formText(mine)}, ${formText(theirs)}` };
 }
 
 function hasRedaction({ rows }: Seen, { redactedBy }: StoredEvent): boolean {

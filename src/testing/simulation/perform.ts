@@ -60,7 +60,7 @@ async function performWorld(world: World, command: WorldCommand): Promise<boolea
       if (server === undefined || server.isUp) return false;
       // Not before what the process had written last is on its disk.
       if (world.script.disks === "slow") await world.run(SLOWEST_WRITE);
-      if (!server.isUp) server.restart();
+      server.restart();
       return true;
     }
   }

@@ -75,7 +75,8 @@ export function formatScript(script: SimulationScript, skipped: ReadonlySet<numb
   const keys = script.keys === "ed25519" ? "Ed25519" : "keyed hashes";
   const limits = script.limits === undefined ? "" : `, limits ${JSON.stringify(script.limits)}`;
   const lines = [
-    `room version ${script.version}, ${script.preset}, signed by ${keys}, ${script.disks} disks, seed ${script.seed}${limits}`,
+    `room version ${script.version}, ${script.preset}, signed by ${keys}, ${script.disks} disks`,
+    `  seed ${script.seed}${limits}`,
   ];
   castOf(script).forEach(({ name, hostile, users }, at) => {
     const cast = users.map(({ userId, level }) => `${userId} (${level})`).join(", ");

@@ -44,7 +44,7 @@ export interface CrashableStorage {
   /** Writes made or begun, and those of them that are calls of `commit`. */
   readonly writes: number;
   readonly commits: number;
-  /** How often a plan crashed the process. */
+  /** How often the process crashed. */
   readonly crashes: number;
   /** The last revision committed, by room. */
   readonly revisions: ReadonlyMap<string, number>;
@@ -106,7 +106,10 @@ class Crashable implements CrashableStorage {
   }
 
   crash(): void {
-    if (this.generation.lifeline.alive) this.#note("crashes");
+    if (this.generation.lifeline.alive) {
+      this.crashes++;
+      this.#note("crashes");
+    }
     this.generation.lifeline.end();
   }
 
@@ -191,8 +194,9 @@ function then<T, U>(value: Awaitable<T>, next: (value: T) => Awaitable<U>): Awai
 
 /**
  * A storage whose calls take `latency` milliseconds before they do anything, so that calls of one process, and of
- * two over one storage, come between each other; `writes` leaves those that read alone. Put {@link crashable} around it: a write that was under way when
- * its process ended still takes effect, as one that had reached a database does.
+ * two over one storage, come between each other; with `writes`, those that only read take none. Put
+ * {@link crashable} around it: a write that was under way when its process ended still takes effect, as one that
+ * had reached a database does.
  */
 export function slowStorage(
   storage: Storage,

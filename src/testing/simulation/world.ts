@@ -234,13 +234,14 @@ export class World {
   /** Lets time pass until something is done, for a minute at most; `undefined` if it takes longer. */
   async during<T>(work: Promise<T>): Promise<T | undefined> {
     const until = this.time.now + 60_000;
-    let seen: T | undefined;
-    let ended = false;
-    const end = (): void => void (ended = true);
-    void work.then((value) => (seen = value)).finally(end);
+    const seen: { value?: T; ended: boolean } = { ended: false };
+    void work.then(
+      (value) => Object.assign(seen, { value, ended: true }),
+      () => (seen.ended = true),
+    );
     await this.#settle();
-    while (!ended && this.time.now < until) await this.run(1);
-    return seen;
+    while (!seen.ended && this.time.now < until) await this.run(1);
+    return seen.value;
   }
 
   /** Notes who has ceased to be in a room: what is sent to it then never arrives. */
