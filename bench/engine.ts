@@ -1,6 +1,7 @@
 /** The engine of one room: what an event costs, by how it comes and how large the room is, signatures aside. */
 import { performance } from "node:perf_hooks";
 import type { Room } from "../src/engine/index.js";
+import { contentHash, eventIdOf } from "../src/event/index.js";
 import type { JsonObject } from "../src/json/index.js";
 import {
   arrived,
@@ -15,20 +16,26 @@ import {
   userOf,
 } from "./engine-room.js";
 import type { Chronicle, JoinAnswer } from "./engine-room.js";
-import { rowOf, sweepYoung } from "./measure.js";
+import { compared, rowOf, sweepYoung } from "./measure.js";
 import type { Row } from "./measure.js";
 import type { Growth } from "./resolution.js";
 import { forkRoom, growTrunk } from "./room.js";
 
 const ROUNDS = 7;
 const PER_ROUND = 1_000;
+/** Two state events and a message. */
+const PER_FORK = 3;
+/** What no receiver can do without: the two hashes of a message, from its parsed JSON. */
+const FLOOR = "both hashes of a message";
 export const sizes: readonly number[] = [100, 10_000];
 
 /** One way for events to come, round after round into the same room. */
 interface Course {
   readonly name: string;
   readonly members: number;
-  readonly run: (round: number) => Promise<void>;
+  /** How many of what its name says one round is. */
+  readonly operations: number;
+  readonly run: (round: number) => Promise<void> | void;
   readonly times: number[];
 }
 
@@ -51,15 +58,23 @@ export async function measureEngine(): Promise<EngineReport> {
       sweepYoung();
       const before = performance.now();
       await course.run(round + 1);
-      if (round >= 0) course.times.push((performance.now() - before) / PER_ROUND);
+      if (round >= 0) course.times.push((performance.now() - before) / course.operations);
     }
   }
-  const rows = courses.map((course) => rowOf("engine, one event", nameOf(course), course.times));
-  return { rows: [...rows, ...(await floods()), ...(await mergeRows())], growth: growthOf(courses) };
+  const rows = courses.map((course) => rowOf("engine", nameOf(course), course.times));
+  const floor = rows.find(({ name }) => name === FLOOR);
+  return {
+    rows: [
+      ...rows.map((row) => compared(row, row === floor ? undefined : floor)),
+      ...(await floods()),
+      ...(await mergeRows()),
+    ],
+    growth: growthOf(courses),
+  };
 }
 
 function nameOf({ name, members }: Pick<Course, "name" | "members">): string {
-  return `${members.toLocaleString("en")} members: ${name}`;
+  return name === FLOOR ? name : `${members.toLocaleString("en")} members: ${name}`;
 }
 
 async function coursesOf(members: number): Promise<readonly Course[]> {
@@ -67,11 +82,12 @@ async function coursesOf(members: number): Promise<readonly Course[]> {
   const answer = joinOf(chronicle);
   const base: Base = { members, chronicle, answer };
   const courses: Course[] = [];
-  const add = (name: string, run: Course["run"]): void => {
-    courses.push({ name, members, run, times: [] });
+  const add = (name: string, run: Course["run"], operations: number = PER_ROUND): void => {
+    courses.push({ name, members, operations, run, times: [] });
   };
   const speaker = (at: number): string => userOf(1 + (at % (members - 1)));
   const messages = chunksOf(base, (line, at) => [line.say(speaker(at), at).json]);
+  if (members === sizes[0]) add(FLOOR, hashing(chronicle, messages));
   for (const perCall of [1, 10, 50]) {
     add(`messages, ${perCall} in a transaction`, await delivery(base, messages, perCall));
   }
@@ -79,8 +95,11 @@ async function coursesOf(members: number): Promise<readonly Course[]> {
   for (const perCall of [1, 50]) {
     add(`state events, ${perCall} in a transaction`, await delivery(base, renames, perCall));
   }
-  add("forks of two state events, merged by a message, 1 in a transaction", await delivery(base, forked(base), 1));
-  add("forks of two state events, merged by a message, 51 in a transaction", await delivery(base, forked(base), 51));
+  const forks = forked(base);
+  for (const perCall of [1, 51]) {
+    const name = `fork of two state events and a message that merges them, ${perCall} in a transaction`;
+    add(name, await delivery(base, forks, perCall), Math.ceil(PER_ROUND / PER_FORK));
+  }
   const watched = await joined(base);
   watched.subscribe(() => undefined);
   add("messages, 1 in a transaction, with a subscriber", deliverChunks(watched, messages, 1));
@@ -93,6 +112,16 @@ async function coursesOf(members: number): Promise<readonly Course[]> {
     }
   });
   return courses;
+}
+
+function hashing({ version }: Chronicle, chunks: Chunks): Course["run"] {
+  const copies = chunks.map(arrived);
+  return (round) => {
+    for (const json of copies[round] ?? []) {
+      contentHash(json);
+      eventIdOf(version.rules, json);
+    }
+  };
 }
 
 function joined({ chronicle, answer }: Base): Promise<Room> {
@@ -127,7 +156,7 @@ function forked(base: Base): Chunks {
       line.tip = [one, other];
       const merge = line.say(speaker(at + 2), at);
       chunk.push(one.json, other.json, merge.json);
-      at += 3;
+      at += PER_FORK;
     }
     return chunk;
   });
@@ -187,30 +216,76 @@ async function floods(): Promise<readonly Row[]> {
   ];
 }
 
-/** Two branches of 1,000 state events that collide; the second comes while the first is current. */
+/** Two branches of 1,000 events; the second comes while the first is current. */
 async function mergeRows(): Promise<readonly Row[]> {
+  return [...(await mergeOf("messages and names", quietFork())), ...(await mergeOf("staff at odds", staffFork()))];
+}
+
+interface TwoBranches {
+  readonly roomId: string;
+  readonly trunk: readonly JsonObject[];
+  readonly branches: readonly (readonly JsonObject[])[];
+}
+
+/** In turn a message by somebody who changes nothing, and somebody else's new name: on each side other people. */
+function quietFork(): TwoBranches {
+  const chronicle = populate(2_001);
+  const trunk = chronicle.all.map(({ json }) => json);
+  const branches = [0, 1].map((side) => {
+    const line = chronicle.fork();
+    const user = (at: number): string => userOf(1 + 2 * at + side);
+    return Array.from(
+      { length: 1_000 },
+      (_, at) => (at % 2 === 0 ? line.say(user(at), at) : line.rename(user(at), at)).json,
+    );
+  });
+  return { roomId: chronicle.roomId, trunk, branches };
+}
+
+/** Bans, kicks, power levels and join rules that collide. */
+function staffFork(): TwoBranches {
+  const trunk = growTrunk({ roomVersion: "10", members: 1_000, servers: 20, paddingUsers: 20, powerHistory: 10 });
+  const fork = forkRoom(trunk, { branches: 2, changes: 2_000, seed: 7 });
+  const events = fork.events.map(({ json }) => sealed(json));
+  const start = trunk.events.length;
+  const half = start + fork.changes.length / 2;
+  return {
+    roomId: trunk.roomId,
+    trunk: events.slice(0, start),
+    branches: [events.slice(start, half), events.slice(half)],
+  };
+}
+
+async function mergeOf(what: string, { roomId, trunk, branches }: TwoBranches): Promise<readonly Row[]> {
   const times: number[] = [];
   const lastTimes: number[] = [];
-  for (let run = -1; run < 5; run++) {
-    const trunk = growTrunk({ roomVersion: "10", members: 1_000, servers: 20, paddingUsers: 20, powerHistory: 10 });
-    const fork = forkRoom(trunk, { branches: 2, changes: 2_000, seed: 7 });
-    const events = arrived(fork.events.map(({ json }) => sealed(json)));
-    const half = trunk.events.length + fork.changes.length / 2;
-    const room = await newServer().rooms.forJoin(trunk.roomId, "10");
-    for (let at = 0; at < half; at += 50)
-      await room.receive(events.slice(at, Math.min(at + 50, half)), { origin: ORIGIN });
+  for (let run = -1; run < 3; run++) {
+    const room = await newServer().rooms.forJoin(roomId, "10");
+    const [first = [], second = []] = branches.map(arrived);
+    for (const events of [arrived(trunk), first]) await receiveAll(room, events);
     sweepYoung();
     const before = performance.now();
-    for (let at = half; at < events.length; at += 50) {
-      const last = performance.now();
-      await room.receive(events.slice(at, at + 50), { origin: ORIGIN });
-      if (run >= 0 && at + 50 >= events.length) lastTimes.push(performance.now() - last);
-    }
+    const last = await receiveAll(room, second);
     if (room.control.forwardExtremities.length !== 2) throw new Error("the branches are not both there");
-    if (run >= 0) times.push(performance.now() - before);
+    if (run < 0) continue;
+    times.push(performance.now() - before);
+    lastTimes.push(last);
   }
+  const group = "engine, two branches of 1,000 events";
   return [
-    rowOf("engine, two branches of 1,000 state events", "the second branch, 50 in a transaction, all of it", times),
-    rowOf("engine, two branches of 1,000 state events", "its last transaction", lastTimes),
+    rowOf(group, `${what}: the second branch, 50 in a transaction, all of it`, times),
+    rowOf(group, `${what}: its last transaction`, lastTimes),
   ];
+}
+
+/** Milliseconds that the last transaction took. What is soft-failed is part of the story here. */
+async function receiveAll(room: Room, events: readonly JsonObject[]): Promise<number> {
+  let before = performance.now();
+  for (let at = 0; at < events.length; at += 50) {
+    before = performance.now();
+    for (const { verdict } of await room.receive(events.slice(at, at + 50), { origin: ORIGIN })) {
+      if (verdict.verdict !== "accepted" && verdict.verdict !== "soft-failed") throw new Error(JSON.stringify(verdict));
+    }
+  }
+  return performance.now() - before;
 }
