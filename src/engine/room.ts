@@ -203,9 +203,11 @@ export class Room {
     eventId: string,
     cancel?: Cancel,
   ): Promise<{ readonly before: StateView; readonly after: StateView } | undefined> {
-    const [held] = await this.#memory.load(this.#host.storage, [eventId], cancel);
+    // Another memory may take its place meanwhile: a snapshot is read through the index that it came from.
+    const memory = this.#memory;
+    const [held] = await memory.load(this.#host.storage, [eventId], cancel);
     if (held?.before === undefined || held.after === undefined) return undefined;
-    const { index } = this.#memory;
+    const { index } = memory;
     return { before: new StateView(index, held.before), after: new StateView(index, held.after) };
   }
 

@@ -40,6 +40,8 @@ export class Settling {
   #watched = false;
   #completing = false;
   #outdated = false;
+  /** History that got a place in this settling, oldest first. */
+  readonly #placed: string[] = [];
   readonly #steps: Step[] = [];
 
   constructor(ws: Workspace, candidates: readonly Candidate[], now: number, freed: readonly string[] = []) {
@@ -105,7 +107,26 @@ export class Settling {
       const lack = this.#do(work);
       if (lack !== undefined) return lack;
     }
+    this.#orderHistory();
     return undefined;
+  }
+
+  /** History goes before everything that has a place; among itself it is in the order in which it was decided. */
+  #orderHistory(): void {
+    const placed = this.#placed.flatMap((id) => this.#ws.held(id) ?? []);
+    const positions = placed.flatMap(({ position = 0 }) => position).sort((a, b) => a - b);
+    placed.forEach((held, at) => {
+      const position = positions[at];
+      if (position !== held.position) this.#ws.record({ ...held, position });
+    });
+    this.#placed.length = 0;
+  }
+
+  /** The next place before all others, until {@link #orderHistory} hands the places out. */
+  #place(id: string, where: "last" | "first" = "last"): number {
+    if (where === "last") this.#placed.push(id);
+    else this.#placed.unshift(id);
+    return this.#ws.nextPosition(false);
   }
 
   #do(work: Work): Lack | undefined {
@@ -169,7 +190,7 @@ export class Settling {
     const step = accepted ? this.#step(candidate, before, after, late) : undefined;
     if (step !== undefined && isLack(step)) return step;
     this.#noteCopy(held, candidate);
-    const position = held?.position ?? (mode === "import" ? undefined : ws.nextPosition(live));
+    const position = held?.position ?? (mode === "import" ? undefined : live ? ws.nextPosition(true) : this.#place(id));
     ws.record({ event, hashMismatch, verdict, before, after, position, redactedBy: held?.redactedBy });
     this.#verdicts.set(id, verdictOf(id, verdict, hashMismatch));
     if (passing !== undefined) {
@@ -218,7 +239,7 @@ export class Settling {
       const held = this.#ws.held(parent);
       if (held?.after === undefined) this.#ws.addWaiting("history", parent, event.eventId, accepted);
       // The create event needs no history of its own: it takes its place before the first that follows it.
-      else if (held.position === undefined) this.#ws.record({ ...held, position: this.#ws.nextPosition(false) });
+      else if (held.position === undefined) this.#ws.record({ ...held, position: this.#place(parent, "first") });
     }
   }
 

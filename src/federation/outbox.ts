@@ -10,7 +10,7 @@ import { utf8Encode } from "../json/utf8.js";
 import type { JsonValue } from "../json/value.js";
 import type { OutboxEntry, OutboxRow } from "../ports/storage.js";
 import type { Federation } from "./context.js";
-import { servedForm } from "./retrieve.js";
+import { servedForm } from "./visibility.js";
 
 interface Delivery {
   readonly wake: Canceller;

@@ -396,7 +396,11 @@ export class Server {
       return refuse("undecided", `the intent ${intent.id} cannot be read`);
     }
     const room = await this.#resident(roomId, cancel);
-    if (room === undefined) return this.#notHere(roomId);
+    if (room === undefined) {
+      // Whoever left meanwhile can close nothing any more.
+      await this.host.storage.removeIntent(intent.id);
+      return this.#notHere(roomId);
+    }
     const to = this.rooms.version(version);
     const plan = (): Result<UpgradePlan> => {
       const lastEventId = room.control.forwardExtremities.at(-1);

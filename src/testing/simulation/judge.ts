@@ -12,18 +12,8 @@ import { get } from "../../json/value.js";
 import { compareCodePoints } from "../../json/compare.js";
 import type { StoredEvent } from "../../ports/storage.js";
 import { recompute } from "./recompute.js";
+import type { Seen } from "./seen.js";
 import type { SimulatedServer, World } from "./world.js";
-
-/** A room as one server has it. */
-export interface Seen {
-  readonly server: SimulatedServer;
-  readonly room: Room;
-  readonly rows: ReadonlyMap<string, StoredEvent>;
-  /** Ids of the current state, sorted, as one text. */
-  readonly current: string;
-  /** Ids of a state, sorted, as one text, by the number of its group. */
-  readonly states: ReadonlyMap<number, string>;
-}
 
 export interface JudgeOptions {
   /** Ids of events with more than one body: what they look like is not compared. */

@@ -54,7 +54,7 @@ async function performWorld(world: World, command: WorldCommand): Promise<boolea
       world.servers.get(command.server)?.clock.lie({ skew: command.skew, drift: command.drift });
       return world.servers.has(command.server);
     case "crash":
-      return crash(world.servers.get(command.server), command);
+      return crash(world, command);
     case "restart": {
       const server = world.servers.get(command.server);
       if (server === undefined || server.isUp) return false;
@@ -67,12 +67,15 @@ async function performWorld(world: World, command: WorldCommand): Promise<boolea
 }
 
 function crash(
-  server: SimulatedServer | undefined,
-  { commit, when = "before" }: Extract<WorldCommand, { readonly do: "crash" }>,
+  world: World,
+  { server: name, commit, when = "before" }: Extract<WorldCommand, { readonly do: "crash" }>,
 ): boolean {
+  const server = world.servers.get(name);
   if (server === undefined || !server.isUp) return false;
-  if (commit === undefined) server.disk.crash();
-  else server.disk.plan(crashAtCommit(server.disk.commits + commit, when));
+  if (commit === undefined) {
+    server.disk.crash();
+    world.crashes++;
+  } else server.disk.plan(crashAtCommit(server.disk.commits + commit, when));
   return true;
 }
 

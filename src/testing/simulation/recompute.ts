@@ -11,7 +11,7 @@ import type { Pdu } from "../../event/pdu.js";
 import { readPdu } from "../../event/format.js";
 import { compareCodePoints } from "../../json/compare.js";
 import type { StoredEvent } from "../../ports/storage.js";
-import type { Seen } from "./judge.js";
+import type { Seen } from "./seen.js";
 
 /** Where the engine and the core differ, in sentences. */
 export function recompute(seen: Seen, describe: (eventId: string) => string): readonly string[] {

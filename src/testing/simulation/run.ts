@@ -75,7 +75,7 @@ export async function runSimulation(script: SimulationScript, options: Simulatio
     acknowledged: world.acknowledged.length,
     requests: world.network.statistics().requests,
     stateChanges: world.stateChanges,
-    crashes: world.honest.reduce((sum, { disk }) => sum + disk.crashes, 0),
+    crashes: world.honest.reduce((sum, { disk }) => sum + disk.crashes, world.crashes),
     outcomes: world.outcomes,
     trace: world.trace,
   };

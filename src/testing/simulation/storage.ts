@@ -44,7 +44,7 @@ export interface CrashableStorage {
   /** Writes made or begun, and those of them that are calls of `commit`. */
   readonly writes: number;
   readonly commits: number;
-  /** How often the process crashed. */
+  /** How often a plan crashed the process. */
   readonly crashes: number;
   /** The last revision committed, by room. */
   readonly revisions: ReadonlyMap<string, number>;
@@ -106,10 +106,7 @@ class Crashable implements CrashableStorage {
   }
 
   crash(): void {
-    if (this.generation.lifeline.alive) {
-      this.crashes++;
-      this.#note("crashes");
-    }
+    if (this.generation.lifeline.alive) this.#note("crashes");
     this.generation.lifeline.end();
   }
 

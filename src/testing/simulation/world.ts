@@ -171,6 +171,8 @@ export class World {
   readonly faults: string[] = [];
   readonly outcomes = new Map<string, { readonly done: number; readonly refused: number }>();
   stateChanges = 0;
+  /** Crashes at once; those at a commit are counted by the disk. */
+  crashes = 0;
   /** Servers that were in a room once and not at some time after that. */
   readonly #left = new Set<string>();
   readonly #were = new Set<string>();
