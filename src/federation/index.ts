@@ -13,6 +13,7 @@ export type {
   KeyPublisher,
   KeyRing,
   KeyRingOptions,
+  KeySource,
   KeyStore,
   Notary,
   OldKey,

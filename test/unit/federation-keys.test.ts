@@ -666,6 +666,7 @@ describe("a key ring", () => {
     expect(found).toEqual(names.map(() => false));
     expect(net.cancels.every((cancel) => cancel?.aborted)).toBe(true);
     await tick();
+    expect(net.asked.length).toBe(48);
     // Nothing is left that would hold others up.
     net.take();
     expect(await has(ring, wanted("s79.example"))).toEqual([true]);
@@ -682,13 +683,13 @@ describe("a key ring", () => {
     one.cancel();
     expect((await first).map((key) => key !== undefined)).toEqual([false, true]);
     expect(net.cancels[0]?.aborted).toBe(false);
+    net.servers.set("x.example", () => answerOf("x.example"));
     two.cancel();
+    // It was no failure: whoever asks next, even on the same turn, has it asked again.
+    const third = has(ring, wanted("x.example"));
     expect(await second).toEqual([undefined]);
     expect(net.cancels[0]?.aborted).toBe(true);
-    expect(net.asked).toEqual(["x.example"]);
-    // It was no failure: whoever asks next has it asked again.
-    net.servers.set("x.example", () => answerOf("x.example"));
-    expect(await has(ring, wanted("x.example"))).toEqual([true]);
+    expect(await third).toEqual([true]);
     expect(await ring.lookup([wanted("y.example")], one)).toEqual([undefined]);
     expect(net.asked).toEqual(["x.example", "x.example"]);
   });
@@ -762,6 +763,18 @@ describe("a server that changes its keys", () => {
     expect(net.asked).toEqual(["x.example", "x.example"]);
   });
 
+  it("is asked about it again after seven days, however long its answer was to be valid", async () => {
+    const { ring, net, clock } = rig();
+    net.servers.set("x.example", () => first({ ...second, valid: NOW + 30 * DAY }));
+    await has(ring, wanted("x.example", "2"));
+    clock.advance(SEVEN_DAYS);
+    await has(ring, wanted("x.example", "1", NOW + 1));
+    expect(net.asked).toEqual(["x.example"]);
+    clock.advance(1);
+    await has(ring, wanted("x.example", "1", NOW + 1));
+    expect(net.asked).toEqual(["x.example", "x.example"]);
+  });
+
   it("need not publish old keys for what they signed to be verified here", async () => {
     const { ring, net, clock } = rig();
     net.servers.set("x.example", () => first());
@@ -802,6 +815,26 @@ describe("a server that changes its keys", () => {
     const ids = ["1", "2", "3", "4", "5", "6"];
     const found = await Promise.all(ids.map(async (id) => await has(ring, wanted("x.example", id))));
     expect(found.flat()).toEqual([false, false, false, true, true, true]);
+  });
+});
+
+describe("what a server leaves out", () => {
+  it("stays in the order of its validity when there is no room for all of it", async () => {
+    const { ring, net, clock } = rig({ limits: { keysPerServer: 2 } });
+    for (const [version, hours] of [
+      ["1", 6],
+      ["2", 1],
+      ["3", 2],
+    ] as const) {
+      net.servers.set("x.example", () =>
+        answerOf("x.example", { current: { [version]: `x.example ${version}` }, valid: NOW + hours * HOUR }),
+      );
+      expect(await has(ring, wanted("x.example", version))).toEqual([true]);
+      clock.advance(10_000);
+    }
+    net.servers.delete("x.example");
+    const found = await has(ring, ...["1", "2", "3"].map((version) => wanted("x.example", version)));
+    expect(found).toEqual([true, false, true]);
   });
 });
 
@@ -894,6 +927,8 @@ describe("a key ring with notaries", () => {
     });
   }
   const one = { notaries: [{ server: "n.example" }] };
+  /** A notary whose own keys are no question of time. */
+  const pinned = { notaries: [{ server: "n.example", keys: { "ed25519:1": publicOf("n.example 1") } }] };
 
   it("asks them for who does not answer, with the time for which a key is wanted", async () => {
     const { ring, net } = rig(one);
@@ -1014,7 +1049,7 @@ describe("a key ring with notaries", () => {
   });
 
   it("takes the server's own word over a notary's, and never a notary's over the server's", async () => {
-    const { ring, net, clock, faults } = rig(one);
+    const { ring, net, clock, faults } = rig(pinned);
     const names = ["x.example 1", "made up"];
     notary(net, "n.example", answerOf("x.example", { current: { 1: "made up" }, valid: NOW + 5 * DAY }));
     expect(nameOfKey(await find(ring, wanted("x.example")), names)).toBe("made up");
@@ -1024,13 +1059,75 @@ describe("a key ring with notaries", () => {
     expect(nameOfKey(await find(ring, wanted("x.example")), names)).toBe("x.example 1");
     net.servers.delete("x.example");
     clock.advance(2 * DAY);
+    faults.length = 0;
     const late = await find(ring, wanted("x.example", "1", clock.now()));
     expect(nameOfKey(late, names)).toBe("x.example 1");
     expect(faults.at(-1)).toMatch(/ed25519:1 came with other bytes/);
   });
 
+  it("holds a key for the server's own word after a notary has repeated it", async () => {
+    const { ring, net, clock } = rig(pinned);
+    const names = ["x.example 1", "made up"];
+    net.servers.set("x.example", () => answerOf("x.example"));
+    await has(ring, wanted("x.example"));
+    net.servers.delete("x.example");
+    for (const [seedName, days] of [
+      ["x.example 1", 3],
+      ["made up", 5],
+    ] as const) {
+      clock.advance(2 * DAY);
+      notary(net, "n.example", answerOf("x.example", { current: { 1: seedName }, valid: NOW + days * DAY }));
+      const found = await find(ring, wanted("x.example", "1", clock.now()));
+      expect(nameOfKey(found, names)).toBe("x.example 1");
+      expect(found?.validUntilTs).toBe(NOW + 3 * DAY);
+    }
+  });
+
+  it("does not ask a notary about itself", async () => {
+    const keys = { "ed25519:1": publicOf("n.example 1") };
+    const { ring, net } = rig({ notaries: [{ server: "n.example", keys }, { server: "me.example" }] });
+    expect(await has(ring, wanted("n.example"))).toEqual([false]);
+    expect(net.asked).toEqual(["n.example"]);
+  });
+
+  it("begins with a short pause again once a notary has answered", async () => {
+    const { ring, net, clock } = rig({
+      notaries: [{ server: "n.example", keys: { "ed25519:1": publicOf("n.example 1") } }],
+    });
+    const queries = async (server: string): Promise<number> => {
+      net.take();
+      await has(ring, wanted(server));
+      return net.take().filter((asked) => asked.startsWith("query_keys")).length;
+    };
+    expect(await queries("a.example")).toBe(1);
+    expect(await queries("b.example")).toBe(0);
+    clock.advance(1000);
+    notary(net, "n.example", answerOf("c.example"));
+    expect(await queries("c.example")).toBe(1);
+    net.notaries.clear();
+    expect(await queries("d.example")).toBe(1);
+    clock.advance(1000);
+    expect(await queries("e.example")).toBe(1);
+  });
+
+  it("makes no Ed25519 check for servers that it did not ask for", async () => {
+    let checks = 0;
+    const counting: Keys["verify"] = (requests) => {
+      checks += requests.length;
+      return verify(requests);
+    };
+    const keys = { "ed25519:1": publicOf("n.example 1") };
+    const { ring, net } = rig({ notaries: [{ server: "n.example", keys }], verify: counting });
+    const [x, y] = ["x.example", "y.example"].map((name) =>
+      signedWith(answerOf(name), "n.example", "1", "n.example 1"),
+    );
+    net.notaries.set("n.example", () => [y!, y!, x!]);
+    expect(await has(ring, wanted("x.example"))).toEqual([true]);
+    expect(checks).toBe(2);
+  });
+
   it("learns nothing but unknown key ids from an answer that is older than what it has", async () => {
-    const { ring, net, clock } = rig(one);
+    const { ring, net, clock } = rig(pinned);
     const rotated: Answer = { current: { 2: "x.example 2" }, old: { 1: NOW - DAY }, valid: NOW + DAY };
     net.servers.set("x.example", () => answerOf("x.example", rotated));
     await has(ring, wanted("x.example", "2"));
@@ -1122,6 +1219,15 @@ describe("a notary", () => {
     expect(await ask("ed25519:1", NOW + DAY + 1)).toEqual(["x.example"]);
     expect(await ask("ed25519:2")).toEqual(["x.example"]);
     expect(await ask("ed25519:1")).toEqual([]);
+  });
+
+  it("asks again when its clock was set back to before it asked", async () => {
+    const { ring, net, clock } = rig();
+    net.servers.set("x.example", () => answerOf("x.example"));
+    await queried(ring, { "x.example": {} });
+    clock.jump(-HOUR);
+    await queried(ring, { "x.example": {} });
+    expect(net.asked).toEqual(["x.example", "x.example"]);
   });
 
   it("takes a validity that is not given for the present time", async () => {

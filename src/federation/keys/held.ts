@@ -6,10 +6,10 @@ import { sameBytes } from "./check.js";
 import type { ServerKeys } from "./check.js";
 
 /** Who said so: the server itself, or a notary on its behalf. */
-export type Source = "server" | "notary";
+export type KeySource = "server" | "notary";
 
 export interface HeldKey extends VerifyKey {
-  readonly from: Source;
+  readonly from: KeySource;
 }
 
 /** An answer that a server itself gave: what a notary hands on. */
@@ -50,7 +50,7 @@ export type Merged =
 export function mergeKeys(
   held: HeldKeys | undefined,
   answer: ServerKeys,
-  { from, now, maxKeys }: { readonly from: Source; readonly now: number; readonly maxKeys: number },
+  { from, now, maxKeys }: { readonly from: KeySource; readonly now: number; readonly maxKeys: number },
 ): Merged {
   const known: ReadonlyMap<string, HeldKey> = held?.keys ?? new Map<string, HeldKey>();
   const isNewest = held === undefined || from === "server" || answer.validUntilTs >= held.validUntilTs;
@@ -81,7 +81,7 @@ export function mergeKeys(
   };
 }
 
-function mayReplace(before: HeldKey, from: Source, now: number): boolean {
+function mayReplace(before: HeldKey, from: KeySource, now: number): boolean {
   if (before.from !== from) return from === "server";
   return usableUntil(before) < now;
 }

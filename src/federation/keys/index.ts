@@ -2,6 +2,7 @@
 export { checkServerKeys } from "./check.js";
 export type { CheckServerKeysOptions, ServerKeys } from "./check.js";
 export { isUsableForRequests } from "./held.js";
+export type { KeySource } from "./held.js";
 export { defaultKeyLimits } from "./limits.js";
 export type { KeyLimits } from "./limits.js";
 export type { Notary } from "./notaries.js";

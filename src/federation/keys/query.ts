@@ -62,5 +62,6 @@ export function needsAsking(
   const end = Math.min(validUntilTs, fetchedTs + SEVEN_DAYS);
   // A clock that was set back makes an answer of the future; nothing is known of its age.
   if (now < fetchedTs || (fetchedTs + end) / 2 <= now) return true;
-  return [...criteria].some(([keyId, until = now]) => !held.keys.has(keyId) || validUntilTs < until);
+  // Where no time is given it is the present, which an answer in the first half of its lifetime covers.
+  return [...criteria].some(([keyId, until = 0]) => !held.keys.has(keyId) || validUntilTs < until);
 }

@@ -19,7 +19,7 @@ import type { Pause } from "./asking.js";
 import { checkServerKeys, isEd25519KeyId, sameBytes } from "./check.js";
 import type { ServerKeys } from "./check.js";
 import { isSettled, isUsableForRequests, mergeKeys } from "./held.js";
-import type { HeldKeys, Source } from "./held.js";
+import type { HeldKeys, KeySource } from "./held.js";
 import { keyLimitsOf } from "./limits.js";
 import type { KeyLimits } from "./limits.js";
 import { NotaryLine } from "./notaries.js";
@@ -389,7 +389,7 @@ class Ring implements KeyRing {
     }
   }
 
-  async #adopt(known: Known, keys: ServerKeys, from: Source): Promise<boolean> {
+  async #adopt(known: Known, keys: ServerKeys, from: KeySource): Promise<boolean> {
     const { server } = keys;
     const now = this.#options.clock.now();
     const merged = mergeKeys(known.held, keys, { from, now, maxKeys: this.#limits.keysPerServer });

@@ -2,14 +2,14 @@
 import { decodeBase64, encodeUnpadded } from "../../crypto/base64.js";
 import type { JsonObject } from "../../json/value.js";
 import type { Awaitable } from "../../ports/cancel.js";
-import type { HeldAnswer, HeldKey, HeldKeys, Source } from "./held.js";
+import type { HeldAnswer, HeldKey, HeldKeys, KeySource } from "./held.js";
 
 /** A key as it is stored: plain JSON. */
 export interface StoredKey {
   readonly keyId: string;
   /** Unpadded base64. */
   readonly key: string;
-  readonly from: Source;
+  readonly from: KeySource;
   readonly validUntilTs?: number;
   readonly fetchedTs?: number;
   readonly expiredTs?: number;
