@@ -174,8 +174,9 @@ export class RoomIndex {
    * cycle, which only hostile ids of room versions 1 and 2 can.
    */
   authOrder(): Int32Array | undefined {
-    if (this.#parentsFirst) return this.#ascendingNumbers();
-    this.#order ??= topologicalOrder(this.size, (number) => this.authEdges(number));
+    this.#order ??= this.#parentsFirst
+      ? this.#ascendingNumbers()
+      : topologicalOrder(this.size, (number) => this.authEdges(number));
     return this.#order;
   }
 
