@@ -79,6 +79,16 @@ export const groups = Object.freeze([
     [53, "upgrade-plan", "Room upgrade plan"],
     [54, "room-type", "Room type"],
   ]),
+  define("Federation operations", [
+    [56, "invite", "Invite across servers"],
+    [57, "join-handshake", "Join handshake"],
+    [59, "knock-handshake", "Knock handshake"],
+    [60, "leave-handshake", "Leave, and rejection of an invite"],
+    [61, "resident-bypass", "No handshake where the server is in the room"],
+    [67, "transactions", "Transactions, both sides"],
+    [72, "third-party-exchange", "Third-party invites: binding and exchange"],
+  ]),
+  define("Trust and moderation", [[80, "server-acl", "Server ACL"]]),
   define("Content (I.1)", [
     [84, "text-block", "`m.text` block and choice of representation"],
     [85, "message", "`m.message` validation"],

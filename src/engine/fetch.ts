@@ -21,6 +21,8 @@ export interface FetchContext extends AdmitContext {
   readonly observer: Observer;
   /** Servers that may have it, the likeliest first. */
   readonly servers: readonly string[];
+  /** They are not in the room: they are asked for little, and never what its state is. */
+  readonly outsider?: boolean;
   readonly cancel: Cancel;
 }
 
@@ -61,7 +63,8 @@ class Fetcher {
   constructor(context: FetchContext, work: Map<string, Candidate>) {
     this.#context = context;
     this.#work = work;
-    this.#budget = context.memory.limits.fetchTotal;
+    const { fetchEvents, fetchTotal } = context.memory.limits;
+    this.#budget = context.outsider === true ? fetchEvents : fetchTotal;
   }
 
   async run(): Promise<void> {
@@ -184,6 +187,7 @@ class Fetcher {
    * An ancestor that somebody withholds is no such reason.
    */
   async #giveStates(missing: Missing, exhausted: boolean): Promise<boolean> {
+    if (this.#context.outsider === true) return false;
     const stuck = new Set([...missing.previous.values()].flat());
     const liveDepth = this.#context.memory.record?.liveDepth ?? 0;
     let given = false;

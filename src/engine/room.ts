@@ -60,6 +60,12 @@ export interface ReceiveOptions {
   readonly mode?: "live" | "history";
   /** Servers to ask for what is missing, beside the origin. */
   readonly via?: readonly string[];
+  /**
+   * The origin has nobody in the room. It may still know something: it left a moment ago, or has just joined by way
+   * of a server that was not heard yet. So its events are judged; but nobody else is asked for what they lack, and
+   * what is refused or stays undecided is not kept, because whoever needs it can have it from the room.
+   */
+  readonly outsider?: boolean;
   readonly cancel?: Cancel | undefined;
 }
 
@@ -355,10 +361,12 @@ export class Room {
       throw new UsageError(`${this.roomId} is not stored here: create or join it first`);
     }
     if (work.size > 0) await this.#fetch(work, options);
+    const tried = options.outsider === true && work.size > 0 ? await this.#sift(work, options.cancel) : undefined;
     const settle = (): Promise<Settled> => this.#settle([...work.values()], options.cancel);
     const settled = work.size === 0 ? undefined : await this.#remembering(settle, options.cancel);
-    const first = admissions.map((admission) => receiptOf(admission, settled?.settling));
-    const receipts = await this.#reviewed(first, work, options.cancel);
+    const verdicts = new Map([...(tried ?? []), ...(settled?.settling.verdicts ?? [])]);
+    const first = admissions.map((admission) => receiptOf(admission, verdicts, settled?.settling));
+    const receipts = options.outsider === true ? first : await this.#reviewed(first, work, options.cancel);
     for (const receipt of receipts) {
       this.#host.observer.onReceipt?.(receipt, { roomId: this.roomId, origin: options.origin });
     }
@@ -372,12 +380,41 @@ export class Room {
 
   async #fetch(work: Map<string, Candidate>, options: ReceiveOptions): Promise<void> {
     const { transport, observer, clock, limits, server } = this.#host;
-    const servers = [options.origin, ...(options.via ?? []), ...this.servers];
-    const others = [...new Set(servers)].filter((name) => name !== server);
-    if (others.length === 0) return;
+    const { origin, via = [], outsider = false } = options;
+    const others = [...new Set([origin, ...via, ...this.servers])].filter((name) => name !== server);
+    const servers = outsider ? [origin] : others;
+    if (servers.length === 0) return;
     await withDeadline(clock, limits.fetchTime, options.cancel, (cancel) =>
-      fetchMissing({ ...this.#context(), transport, observer, servers: others, cancel }, work),
+      fetchMissing({ ...this.#context(), transport, observer, servers, outsider, cancel }, work),
     );
+  }
+
+  /** Judges without keeping anything, and leaves in `work` what is to be kept, with whatever that rests on. */
+  async #sift(work: Map<string, Candidate>, cancel: Cancel | undefined): Promise<ReadonlyMap<string, Verdict>> {
+    const candidates = [...work.values()];
+    const judge = async (): Promise<Settling> => {
+      await this.#open(cancel);
+      const ws = new Workspace(this.#memory);
+      await this.#supplyAll(ws, candidates, cancel);
+      const settling = new Settling(ws, candidates, this.#host.clock.now());
+      await this.#run(ws, settling, cancel);
+      return settling;
+    };
+    const { verdicts } = await this.#remembering(() => this.#locked(judge), cancel);
+    const isWanted = (id: string): boolean => {
+      const verdict = verdicts.get(id)?.verdict ?? "pending";
+      return sifted.has(verdict) || this.#memory.pending.has(id);
+    };
+    const kept = new Set<string>();
+    const stack = [...work.keys()].filter(isWanted);
+    for (let id = stack.pop(); id !== undefined; id = stack.pop()) {
+      const event = kept.has(id) ? undefined : work.get(id)?.event;
+      if (event === undefined) continue;
+      kept.add(id);
+      stack.push(...event.prevEvents, ...event.authEvents);
+    }
+    for (const id of [...work.keys()]) if (!kept.has(id)) work.delete(id);
+    return verdicts;
   }
 
   /**
@@ -549,7 +586,10 @@ export class Room {
     return true;
   }
 
-  /** Own events go to every server that has somebody in the room before or after them. */
+  /**
+   * Own events go to every server that has somebody in the room before or after them; and to that of a user whose
+   * invite or knock they end, which shows it until it is told.
+   */
   #outbox(
     ws: Workspace,
     current: Snapshot,
@@ -557,21 +597,21 @@ export class Room {
   ): readonly { readonly destination: string; readonly roomId: string; readonly eventId: string }[] {
     if (own.length === 0) return [];
     const destinations = new Set([...this.#control.residents.servers.keys(), ...alsoTo]);
-    new StateView(ws.index, this.#memory.current).differences(
-      new StateView(ws.index, current),
-      (type, stateKey, _, now) => {
-        const server =
-          type === "m.room.member" && now?.content["membership"] === "join" ? domainOf(stateKey) : undefined;
-        if (server !== undefined) destinations.add(server);
-      },
-    );
-    destinations.delete(this.#host.server);
-    if (notTo !== undefined) destinations.delete(notTo);
-    const rows = [];
-    for (const destination of [...destinations].sort(compareCodePoints)) {
-      for (const { eventId } of own) rows.push({ destination, roomId: this.roomId, eventId });
+    const before = new StateView(ws.index, this.#memory.current);
+    before.differences(new StateView(ws.index, current), (type, stateKey, _, now) => {
+      const server = type === "m.room.member" && now?.content["membership"] === "join" ? domainOf(stateKey) : undefined;
+      if (server !== undefined) destinations.add(server);
+    });
+    const rows: { destination: string; roomId: string; eventId: string }[] = [];
+    for (const event of own) {
+      const ended = endedOutside(event, before);
+      const told = ended === undefined ? destinations : new Set([...destinations, ended]);
+      for (const destination of told) {
+        if (destination === this.#host.server || destination === notTo) continue;
+        rows.push({ destination, roomId: this.roomId, eventId: event.eventId });
+      }
     }
-    return rows;
+    return rows.sort((a, b) => compareCodePoints(a.destination, b.destination));
   }
 
   /** Somebody else wrote: take over what they wrote, and no more. */
@@ -946,11 +986,18 @@ export class ForgottenError extends UsageError {
   }
 }
 
-function receiptOf(admission: Admission, settling: Settling | undefined): Receipt {
+/** Verdicts after which an event has its place in the room's history. */
+const sifted: ReadonlySet<Verdict["verdict"]> = new Set(["accepted", "soft-failed", "policy-refused"] as const);
+
+function receiptOf(
+  admission: Admission,
+  verdicts: ReadonlyMap<string, Verdict>,
+  settling: Settling | undefined,
+): Receipt {
   if (admission.kind === "known") return { verdict: admission.verdict, duplicate: true };
   if (admission.kind === "refused") return { verdict: admission.verdict, duplicate: false };
   const { eventId } = admission.candidate.event;
-  const verdict = settling?.verdicts.get(eventId) ?? { verdict: "pending", eventId, waitsFor: [] };
+  const verdict = verdicts.get(eventId) ?? { verdict: "pending", eventId, waitsFor: [] };
   return { verdict, duplicate: settling?.duplicates.has(eventId) ?? false };
 }
 
@@ -961,6 +1008,15 @@ function isNew(
 ): boolean {
   if (position === undefined || verdict.standing !== "accepted") return false;
   return old === undefined || position > old.lastPosition || position < old.firstPosition;
+}
+
+/** The server of a user who was invited or knocked, and is told no by this event. */
+function endedOutside({ type, stateKey, content }: Pdu, before: StateView): string | undefined {
+  if (type !== "m.room.member" || stateKey === undefined) return undefined;
+  const now = content["membership"];
+  if (now !== "leave" && now !== "ban") return undefined;
+  const was = before.membership(stateKey);
+  return was === "invite" || was === "knock" ? domainOf(stateKey) : undefined;
 }
 
 function isPdu(event: Pdu | LocalEvent): event is Pdu {

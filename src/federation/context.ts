@@ -7,10 +7,13 @@ import { checkStateDependent } from "../auth/check.js";
 import { signaturesChecked } from "../auth/verdict.js";
 import { readEvent } from "../event/loose.js";
 import { isState } from "../event/pdu.js";
-import { get } from "../json/value.js";
+import { get, isObject } from "../json/value.js";
 import type { JsonObject, JsonValue } from "../json/value.js";
+import { isServerAllowed, parseServerAcl } from "./acl.js";
+import type { ServerAcl } from "./acl.js";
 import type { OperationError, OperationErrorCode, OperationName, OperationResult } from "../ports/operations.js";
 import type { RoomVersionRules } from "../rules/model.js";
+import type { EduModule } from "./edus/module.js";
 import type { KeyPublisher } from "./keys/publisher.js";
 
 export interface Federation {
@@ -18,6 +21,8 @@ export interface Federation {
   readonly rooms: Rooms;
   /** What this server answers to who asks for keys. */
   readonly publishes?: KeyPublisher | undefined;
+  /** What this server does with EDUs; without it they are ignored. */
+  readonly edus?: EduModule | undefined;
 }
 
 export function answer<N extends OperationName>(
@@ -67,10 +72,31 @@ export async function sharedRoom(
   roomId: unknown,
 ): Promise<{ readonly ok: true; readonly value: Room } | Failed> {
   if (typeof roomId !== "string") return fail("bad_request", "`roomId` must be a string");
-  const room = await residentRoom(federation, roomId);
+  // One that was left is known as it was then, and others may need just that.
+  const room = await federation.rooms.open(roomId);
   if (room === undefined) return fail("not_found", `no user of ${federation.host.server} is in ${roomId}`);
   if (!room.isServerJoined(origin)) return fail("forbidden", `${origin} is not in ${roomId}`);
   return { ok: true, value: room };
+}
+
+/** A room's ACL, read once for each event that sets it, and kept for as long as the room is open. */
+const acls = new WeakMap<Room, { readonly name: string; readonly acl: ServerAcl }>();
+
+/**
+ * Whether the room's ACL bars a server now. An ACL that was redacted has lost its lists and bars everyone, as in
+ * Synapse, whose servers would not hear of anybody whom this one went on letting in.
+ */
+export async function isDenied(room: Room, server: string): Promise<boolean> {
+  const event = room.state("m.room.server_acl");
+  if (event === undefined) return false;
+  const view = await room.event(event.eventId);
+  const name = `${event.eventId} ${view?.redactedBy ?? ""}`;
+  let known = acls.get(room);
+  if (known?.name !== name) {
+    const shown = view === undefined ? event.content : get(view.shown, "content");
+    acls.set(room, (known = { name, acl: parseServerAcl(isObject(shown) ? shown : {}) }));
+  }
+  return !isServerAllowed(known.acl, server);
 }
 
 /** Whether the room's current state would let an event in, signatures apart. */

@@ -2,7 +2,8 @@
 import type { Cancel } from "../ports/cancel.js";
 import type { OperationName, OperationRequest, OperationResult } from "../ports/operations.js";
 import type { Receiver } from "../ports/transport.js";
-import { fail } from "./context.js";
+import { aclProtectedOperations } from "./acl.js";
+import { fail, isDenied, residentRoom } from "./context.js";
 import type { Federation } from "./context.js";
 import {
   serveMakeJoin,
@@ -81,6 +82,18 @@ const texts: Readonly<Record<OperationName, readonly string[]>> = {
 /** Operations that are asked for before anybody can prove who asks (server-server-api, "Retrieving server keys"). */
 const anonymous: ReadonlySet<OperationName> = new Set<OperationName>(["server_keys", "query_keys"]);
 
+const guarded: ReadonlySet<OperationName> = new Set(aclProtectedOperations);
+
+/**
+ * The ACL of the room that a request names (FL9). Only that of a room that this server is in: of any other it has no
+ * state, or one that may be long out of date.
+ */
+async function deniedRoom(federation: Federation, origin: string, request: unknown): Promise<string | undefined> {
+  const roomId = typeof request === "object" && request !== null && "roomId" in request ? request.roomId : undefined;
+  const room = typeof roomId === "string" ? await residentRoom(federation, roomId) : undefined;
+  return room !== undefined && (await isDenied(room, origin)) ? room.roomId : undefined;
+}
+
 function lackingText(name: OperationName, request: unknown): string | undefined {
   const keys = texts[name];
   if (typeof request !== "object" || request === null) return keys[0];
@@ -112,6 +125,8 @@ export function receiverOf(
       return await handlers[name](federation, origin, request, cancel);
     } catch (error) {
       host.observer.onFault?.({ where: `operation ${name} of ${origin}`, error });
+      const denied = guarded.has(name) ? await deniedRoom(federation, origin, request) : undefined;
+      if (denied !== undefined) return fail("forbidden", `the ACL of ${denied} denies ${origin}`);
       return fail("internal", "the operation failed here");
     }
   };

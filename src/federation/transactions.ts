@@ -7,7 +7,7 @@ import type { JsonValue } from "../json/value.js";
 import { eventIdOf } from "../event/hashes.js";
 import { checkJson } from "../event/format.js";
 import type { OperationRequest, OperationResult } from "../ports/operations.js";
-import { answer, fail, residentRoom } from "./context.js";
+import { answer, fail, isDenied, residentRoom } from "./context.js";
 import type { Federation } from "./context.js";
 
 type Answer = Record<string, { readonly error?: string }>;
@@ -56,7 +56,14 @@ export class Transactions {
   async #receiveFor(origin: string, roomId: string, events: readonly JsonValue[], result: Answer): Promise<void> {
     const room = await residentRoom(this.#federation, roomId);
     if (room === undefined) return;
-    const receipts = await room.receive(events, { origin });
+    if (await isDenied(room, origin)) {
+      for (const event of events) {
+        const eventId = nameOf(room, event);
+        if (eventId !== undefined) setOwn(result, eventId, { error: `the ACL of ${roomId} denies ${origin}` });
+      }
+      return;
+    }
+    const receipts = await room.receive(events, { origin, outsider: !room.isServerJoined(origin) });
     receipts.forEach((receipt, at) => {
       const eventId = "eventId" in receipt.verdict ? receipt.verdict.eventId : nameOf(room, events[at]);
       if (eventId === undefined) return;
