@@ -11,7 +11,7 @@ import type { OperationRequest, OperationResult } from "../ports/operations.js";
 import type { StoredEvent } from "../ports/storage.js";
 import { answer, fail, sharedRoom } from "./context.js";
 import type { Failed, Federation } from "./context.js";
-import { formsFor, hiddenForm, hiddenFrom, readableRoom, servedForm } from "./visibility.js";
+import { formsFor, gapFor, hiddenForm, hiddenFrom, readableRoom, servedForm } from "./visibility.js";
 import type { Reading } from "./visibility.js";
 
 export { servedForm };
@@ -36,19 +36,18 @@ export async function serveEvent(
   const reading = readable.value;
   const rows = await reading.room.rows([eventId]);
   if (rows.length === 0 && reading.joined) return fail("not_found", `${eventId} is not here`);
-  const forms = await toldTo(reading, origin, rows);
+  const forms = told(reading, origin, await formsFor(reading, origin, rows));
   if (!forms.ok) return forms;
   const [event] = forms.value;
   return event === undefined ? fail("not_found", `${eventId} is not here`) : answer<"event">({ event });
 }
 
 /** Who left learns nothing by being refused: what was never here and what came later are the same to it. */
-async function toldTo(
+function told(
   reading: Reading,
   origin: string,
-  rows: readonly StoredEvent[],
-): Promise<{ readonly ok: true; readonly value: readonly JsonValue[] } | Failed> {
-  const value = await formsFor(reading, origin, rows);
+  value: readonly JsonValue[],
+): { readonly ok: true; readonly value: readonly JsonValue[] } | Failed {
   if (value.length > 0 || reading.joined) return { ok: true, value };
   return fail("forbidden", `${origin} is not in ${reading.room.roomId}, and was not then`);
 }
@@ -127,7 +126,7 @@ export async function serveBackfill(
   if (!readable.ok) return readable;
   const bound = Math.min(countOf(limit), federation.host.limits.answerEvents);
   const rows = await walk(readable.value.room, stringsOf(from), { limit: bound, minDepth: 0, stop: new Set() });
-  const events = await toldTo(readable.value, origin, rows);
+  const events = told(readable.value, origin, await formsFor(readable.value, origin, rows));
   return events.ok ? answer<"backfill">({ events: events.value }) : events;
 }
 
@@ -147,7 +146,7 @@ export async function serveMissingEvents(
     minDepth: countOf(minDepth),
     stop: new Set([...stringsOf(earliest), ...stringsOf(latest)]),
   });
-  const events = await toldTo(readable.value, origin, rows.reverse());
+  const events = told(readable.value, origin, await gapFor(readable.value, origin, start, rows.reverse()));
   return events.ok ? answer<"get_missing_events">({ events: events.value }) : events;
 }
 

@@ -14,7 +14,7 @@ import { get, isObject } from "../json/value.js";
 import type { JsonObject } from "../json/value.js";
 import type { RoomEvent } from "../event/pdu.js";
 import type { StoredEvent } from "../ports/storage.js";
-import { fail, residentRoom } from "./context.js";
+import { fail } from "./context.js";
 import type { Failed, Federation } from "./context.js";
 
 // ---- who was there --------------------------------------------------------------------------------------
@@ -98,7 +98,8 @@ export interface Reading {
 }
 
 /**
- * A room that this server takes part in, for a server that does or did. The spec asks of `state_ids` alone that the
+ * A room that this server takes or took part in, for a server that does or did. Who left goes on answering from what
+ * it has: the others need what its last event came after. The spec asks of `state_ids` alone that the
  * other is in the room now; Synapse answers 403 to everything once it left, so that the server of somebody who was
  * kicked never gets the events that it missed before.
  */
@@ -107,7 +108,7 @@ export async function readableRoom(
   origin: string,
   roomId: string,
 ): Promise<{ readonly ok: true; readonly value: Reading } | Failed> {
-  const room = await residentRoom(federation, roomId);
+  const room = await federation.rooms.open(roomId);
   if (room === undefined) return fail("not_found", `no user of ${federation.host.server} is in ${roomId}`);
   if (room.isServerJoined(origin)) return { ok: true, value: { room, joined: true } };
   const count = attendanceOf(room).of(room.current, origin);
@@ -128,6 +129,23 @@ export async function formsFor(
   if (!joined) return known.map((row) => servedForm(room, row));
   const hidden = await hiddenFrom(room, origin, known);
   return known.map((row) => (hidden.has(row.eventId) ? hiddenForm(room, row) : servedForm(room, row)));
+}
+
+/**
+ * What an event came after, for a server that left. If it was there for the event it gets all that it needs to judge
+ * it, redacted where it was not there: else whoever was let in again on one branch of history, and banned where the
+ * branches meet, would never come to know.
+ */
+export async function gapFor(
+  reading: Reading,
+  origin: string,
+  latest: readonly StoredEvent[],
+  rows: readonly StoredEvent[],
+): Promise<readonly JsonObject[]> {
+  const { room, joined } = reading;
+  if (joined || (await attended(room, origin, latest)).length === 0) return formsFor(reading, origin, rows);
+  const there = new Set(await attended(room, origin, rows));
+  return rows.map((row) => (there.has(row) ? servedForm(room, row) : hiddenForm(room, row)));
 }
 
 /** Those at which a user of the server was joined, before or after. */

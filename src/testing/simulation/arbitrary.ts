@@ -41,6 +41,7 @@ const levels = fc.constantFrom(50, 100, 0, 75, 50, 100, 50, 1);
 export function arbScript(options: ArbScriptOptions = {}): Arbitrary<SimulationScript> {
   const { versions = usualVersions, servers = 4, hostile = true, commands = 60 } = options;
   const users = fc.array(levels, { minLength: 1, maxLength: 2 });
+  const hostileUsers = fc.array(fc.constantFrom(50, 100, 50, 75, 0), { minLength: 1, maxLength: 2 });
   const opening = fc.record({
     seed: fc.nat(2 ** 31 - 1),
     version: fc.constantFrom(...versions),
@@ -51,7 +52,7 @@ export function arbScript(options: ArbScriptOptions = {}): Arbitrary<SimulationS
     ),
     servers: fc.array(users, { minLength: 2, maxLength: Math.max(2, servers) }),
     absent: fc.constantFrom(0, 0, 0, 1, 2),
-    hostile: hostile ? fc.option(users, { nil: undefined, freq: 2 }) : fc.constant(undefined),
+    hostile: hostile ? fc.option(hostileUsers, { nil: undefined, freq: 3 }) : fc.constant(undefined),
     disks: fc.constantFrom("instant" as const, "instant" as const, "slow" as const),
     watched: fc.nat(7).map((n) => n === 7),
     tight: fc.nat(5).map((n) => n === 5),
@@ -86,7 +87,7 @@ function commandsOf(script: Omit<SimulationScript, "commands">): Arbitrary<Simul
     { arbitrary: worldCommands(cast), weight: 8 },
   ];
   const evil = cast.find(({ hostile }) => hostile);
-  if (evil !== undefined) usual.push({ arbitrary: hostileCommands(cast, evil), weight: 5 });
+  if (evil !== undefined) usual.push({ arbitrary: hostileCommands(cast, evil), weight: 7 });
   return fc.oneof(...usual);
 }
 
@@ -191,8 +192,13 @@ function hostileCommands(cast: readonly CastServer[], evil: CastServer): Arbitra
   const as = <D extends string>(...all: readonly D[]): Arbitrary<D> => fc.constantFrom(...all);
   const forged = {
     by: fc.constantFrom(...evil.users.map(({ userId }) => userId)),
-    what: as("message", "topic", "name", "self", "power", "ban"),
-    back: fc.oneof(fc.constant(0), fc.nat(20)),
+    what: as("message", "topic", "message", "name", "topic", "self", "power", "ban"),
+    // Mostly where its users still are what they were: further back they were not in the room yet.
+    back: fc.oneof(
+      { arbitrary: fc.constant(0), weight: 5 },
+      { arbitrary: fc.nat(4), weight: 3 },
+      { arbitrary: fc.nat(20), weight: 1 },
+    ),
     to: fc.subarray(others, { minLength: 1 }),
   };
   return fc.oneof(

@@ -35,7 +35,7 @@ type Change = (event: JsonObject) => JsonObject;
 
 export class Forger {
   /** Ids of events with more than one body. */
-  readonly manyBodied = new Set<string>();
+  readonly manyBodied: Set<string> = new Set();
   readonly #world: World;
   readonly #server: SimulatedServer;
   readonly #names = new Map<string, string>();

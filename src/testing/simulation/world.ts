@@ -169,7 +169,7 @@ export class World {
   readonly acknowledged: Acknowledged[] = [];
   /** What must not happen at any time, whatever the script says. */
   readonly faults: string[] = [];
-  readonly outcomes = new Map<string, { readonly done: number; readonly refused: number }>();
+  readonly outcomes: Map<string, { readonly done: number; readonly refused: number }> = new Map();
   stateChanges = 0;
   /** Crashes at once; those at a commit are counted by the disk. */
   crashes = 0;
