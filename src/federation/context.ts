@@ -13,6 +13,7 @@ import { isServerAllowed, parseServerAcl } from "./acl.js";
 import type { ServerAcl } from "./acl.js";
 import type { OperationError, OperationErrorCode, OperationName, OperationResult } from "../ports/operations.js";
 import type { RoomVersionRules } from "../rules/model.js";
+import type { EduModule } from "./edus/module.js";
 import type { KeyPublisher } from "./keys/publisher.js";
 
 export interface Federation {
@@ -20,6 +21,8 @@ export interface Federation {
   readonly rooms: Rooms;
   /** What this server answers to who asks for keys. */
   readonly publishes?: KeyPublisher | undefined;
+  /** What this server does with EDUs; without it they are ignored. */
+  readonly edus?: EduModule | undefined;
 }
 
 export function answer<N extends OperationName>(

@@ -26,6 +26,40 @@ export type {
 } from "./keys/index.js";
 export { aclProtectedOperations, isServerAllowed, parseServerAcl } from "./acl.js";
 export type { ServerAcl, ServerGlob, ServerPatterns } from "./acl.js";
+export {
+  ALL_DEVICES,
+  createEdus,
+  createToDeviceStore,
+  defaultEduLimits,
+  MAX_MESSAGE_ID,
+  readEdu,
+} from "./edus/index.js";
+export type {
+  Destinations,
+  Device,
+  DeviceList,
+  DeviceListChange,
+  DeviceMessage,
+  DeviceUpdate,
+  Edu,
+  EduBatch,
+  EduContext,
+  EduHandler,
+  EduLimits,
+  EduModule,
+  EduQueues,
+  EduRefusal,
+  Edus,
+  EduSender,
+  EdusOptions,
+  Presence,
+  ReadReceipt,
+  SigningKeys,
+  ToDevice,
+  ToDeviceMemory,
+  ToDeviceStore,
+  Typing,
+} from "./edus/index.js";
 export { formatXMatrix, parseXMatrix, requestSignedBytes, signRequest, verifyRequest } from "./request-auth.js";
 export { MAX_X_MATRIX_HEADERS, MAX_X_MATRIX_LENGTH, MAX_X_MATRIX_PARAMETERS } from "./request-auth.js";
 export type {

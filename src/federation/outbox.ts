@@ -1,7 +1,7 @@
 /**
  * Delivering what was committed. Each destination has a queue in storage and at most one transaction under way;
  * what is not delivered stays, and a queue that grows too long collapses to one row for each room: the other
- * side gets the room's latest events and fetches the rest.
+ * side gets the room's latest events and fetches the rest. EDUs go along with the events.
  */
 import { encodeUnpadded } from "../crypto/base64.js";
 import { sha256 } from "../crypto/hash.js";
@@ -10,6 +10,7 @@ import { utf8Encode } from "../json/utf8.js";
 import type { JsonValue } from "../json/value.js";
 import type { OutboxEntry, OutboxRow } from "../ports/storage.js";
 import type { Federation } from "./context.js";
+import type { EduBatch } from "./edus/module.js";
 import { servedForm } from "./visibility.js";
 
 interface Delivery {
@@ -21,12 +22,15 @@ interface Delivery {
 interface Attempt {
   readonly transactionId: string;
   readonly pdus: readonly JsonValue[];
-  /** The first and the last row of the queue that it carries. */
-  readonly first: number;
-  readonly through: number;
+  readonly batch: EduBatch;
+  /** The first and the last row of the queue that it carries; none if it carries EDUs alone. */
+  readonly first: number | undefined;
+  readonly through: number | undefined;
   /** What of the last row did not fit. */
   readonly rest: readonly OutboxEntry[];
 }
+
+const NO_EDUS: EduBatch = Object.freeze({ edus: [], reliable: [] });
 
 type Outcome = "sent" | "failed" | "empty" | "another-sends";
 
@@ -37,6 +41,8 @@ export class Outbox {
   readonly #running = new Map<string, Delivery>();
   readonly #again = new Set<string>();
   readonly #attempts = new Map<string, Attempt>();
+  /** How often in a row, for destinations that do not answer. */
+  readonly #failures = new Map<string, number>();
 
   constructor(federation: Federation) {
     this.#federation = federation;
@@ -60,7 +66,9 @@ export class Outbox {
   /** Takes up every queue that has rows, as after a restart. */
   async resume(): Promise<void> {
     if (this.#stop.aborted) this.#stop = new Canceller();
-    this.kick(await this.#federation.host.storage.outboxDestinations());
+    const { host, edus } = this.#federation;
+    this.#failures.clear();
+    this.kick([...(await host.storage.outboxDestinations()), ...(edus?.queues.destinations() ?? [])]);
   }
 
   /** There is something to send. */
@@ -87,23 +95,28 @@ export class Outbox {
   }
 
   async #deliverAll(destination: string): Promise<void> {
-    const { limits, observer } = this.#federation.host;
-    for (let failures = 0; !this.#isStopped();) {
+    const { host, edus } = this.#federation;
+    const { limits, observer } = host;
+    while (!this.#isStopped()) {
       const outcome = await this.#guarded(destination, () => this.#deliverNext(destination));
       if (outcome === "empty") break;
       if (outcome === "sent") {
-        failures = 0;
+        this.#failures.delete(destination);
+        edus?.queues.release(destination);
         continue;
       }
       // Whoever holds the lease may give it back at any time, so that one is asked for again soon.
-      if (outcome === "failed") failures++;
+      const failures = (this.#failures.get(destination) ?? 0) + (outcome === "failed" ? 1 : 0);
       if (outcome === "failed" && !this.#isStopped()) {
+        this.#failures.set(destination, failures);
+        edus?.queues.suspend(destination);
         observer.onMetric?.({ name: "outbox.failed", value: failures, server: destination });
         await this.#guarded(destination, () => this.#collapse(destination));
       }
       const exponent = Math.min(Math.max(failures - 1, 0), 30);
       await this.#pause(destination, Math.min(limits.retryFirst * 2 ** exponent, limits.retryLongest));
     }
+    edus?.queues.release(destination);
     await this.#guarded(destination, () => this.#release(destination));
   }
 
@@ -141,13 +154,20 @@ export class Outbox {
     if (!(await storage.lease(destination, this.#holder, now, now + limits.requestTime * 2))) return "another-sends";
     const attempt = await this.#attempt(destination);
     if (attempt === undefined) return "empty";
-    const { transactionId, pdus, through, rest } = attempt;
-    if (pdus.length > 0) {
+    const { transactionId, pdus, batch, through, rest } = attempt;
+    const { edus } = batch;
+    if (pdus.length > 0 || edus.length > 0) {
       this.#attempts.set(destination, attempt);
-      const sent = await host.transport.request(destination, "send", { transactionId, pdus }, this.#stop);
-      if (!sent.ok) return "failed";
+      const request = { transactionId, pdus, ...(edus.length === 0 ? {} : { edus }) };
+      const sent = await host.transport.request(destination, "send", request, this.#stop);
+      if (!sent.ok) {
+        // Nothing in it is worth the wait: by then it would be wrong.
+        if (pdus.length === 0 && batch.reliable.length === 0) this.#attempts.delete(destination);
+        return "failed";
+      }
     }
-    await storage.settleOutbox(destination, through, rest);
+    if (through !== undefined) await storage.settleOutbox(destination, through, rest);
+    await this.#federation.edus?.queues.settle(destination, batch);
     this.#attempts.delete(destination);
     if (pdus.length > 0) observer.onMetric?.({ name: "outbox.sent", value: pdus.length, server: destination });
     return "sent";
@@ -158,16 +178,16 @@ export class Outbox {
     const { storage, limits } = this.#federation.host;
     const rows = await storage.readOutbox(destination, limits.transactionPdus);
     const last = this.#attempts.get(destination);
-    return last !== undefined && last.first === rows[0]?.sequence ? last : this.#contents(destination, rows);
+    const stands = last !== undefined && (last.first === undefined || last.first === rows[0]?.sequence);
+    return stands ? last : this.#contents(destination, rows);
   }
 
   async #contents(destination: string, rows: readonly OutboxRow[]): Promise<Attempt | undefined> {
-    const { transactionPdus } = this.#federation.host.limits;
-    const [head] = rows;
-    if (head === undefined) return undefined;
+    const { host, edus } = this.#federation;
+    const { transactionPdus } = host.limits;
     const ids: string[] = [];
     const pdus: JsonValue[] = [];
-    let through = head.sequence;
+    let through = rows[0]?.sequence;
     let rest: readonly OutboxEntry[] = [];
     for (const row of rows) {
       const found = (await this.#eventsOf(row)).filter(({ eventId }) => !ids.includes(eventId));
@@ -181,15 +201,14 @@ export class Outbox {
       rest = found.slice(room).map(({ eventId }) => ({ destination, roomId: row.roomId, eventId }));
       if (rest.length > 0) break;
     }
-    // The same rows make the same transaction, after a restart too.
-    const name = `${head.sequence} ${through} ${ids.join(" ")}`;
-    return {
-      transactionId: encodeUnpadded(sha256(utf8Encode(name)), "url-safe"),
-      pdus,
-      first: head.sequence,
-      through,
-      rest,
-    };
+    const first = rows[0]?.sequence;
+    const batch = edus?.queues.take(destination) ?? NO_EDUS;
+    if (first === undefined && batch.edus.length === 0) return undefined;
+    // The same rows make the same transaction, after a restart too. EDUs have no rows, and the same ones come again.
+    const nonce = batch.edus.length === 0 ? [] : [encodeUnpadded(host.random.bytes(12), "url-safe")];
+    const name = [first ?? "", through ?? "", ...ids, ...nonce].join(" ");
+    const transactionId = encodeUnpadded(sha256(utf8Encode(name)), "url-safe");
+    return { transactionId, pdus, batch, first, through, rest };
   }
 
   async #eventsOf({

@@ -13,6 +13,7 @@ import {
   serveSendKnock,
   serveSendLeave,
 } from "./handshake.js";
+import { serveUserDevices } from "./edus/serve.js";
 import { serveInvite } from "./invite.js";
 import { serveQueryKeys, serveServerKeys } from "./keys/serve.js";
 import {
@@ -53,6 +54,7 @@ function handlersOf(transactions: Transactions): Handlers {
     get_missing_events: serveMissingEvents,
     timestamp_to_event: serveTimestampToEvent,
     send: (_, origin, request) => transactions.receive(origin, request),
+    user_devices: serveUserDevices,
     server_keys: serveServerKeys,
     query_keys: serveQueryKeys,
   };
@@ -75,12 +77,10 @@ const texts: Readonly<Record<OperationName, readonly string[]>> = {
   get_missing_events: ["roomId"],
   timestamp_to_event: ["roomId", "dir"],
   send: ["transactionId"],
+  user_devices: ["userId"],
   server_keys: [],
   query_keys: [],
 };
-
-/** Operations that are asked for before anybody can prove who asks (server-server-api, "Retrieving server keys"). */
-const anonymous: ReadonlySet<OperationName> = new Set<OperationName>(["server_keys", "query_keys"]);
 
 const guarded: ReadonlySet<OperationName> = new Set(aclProtectedOperations);
 
@@ -93,6 +93,9 @@ async function deniedRoom(federation: Federation, origin: string, request: unkno
   const room = typeof roomId === "string" ? await residentRoom(federation, roomId) : undefined;
   return room !== undefined && (await isDenied(room, origin)) ? room.roomId : undefined;
 }
+
+/** Operations that are asked for before anybody can prove who asks (server-server-api, "Retrieving server keys"). */
+const anonymous: ReadonlySet<OperationName> = new Set<OperationName>(["server_keys", "query_keys"]);
 
 function lackingText(name: OperationName, request: unknown): string | undefined {
   const keys = texts[name];
@@ -122,11 +125,11 @@ export function receiverOf(
       const refused = await host.policy.checkServer?.(origin, cancel);
       if (refused !== undefined) return fail("policy_refused", `${refused.code}: ${refused.reason}`);
       onContact(origin);
+      const denied = guarded.has(name) ? await deniedRoom(federation, origin, request) : undefined;
+      if (denied !== undefined) return fail("forbidden", `the ACL of ${denied} denies ${origin}`);
       return await handlers[name](federation, origin, request, cancel);
     } catch (error) {
       host.observer.onFault?.({ where: `operation ${name} of ${origin}`, error });
-      const denied = guarded.has(name) ? await deniedRoom(federation, origin, request) : undefined;
-      if (denied !== undefined) return fail("forbidden", `the ACL of ${denied} denies ${origin}`);
       return fail("internal", "the operation failed here");
     }
   };

@@ -26,6 +26,7 @@ import type { Federation } from "./context.js";
 import { authorisation } from "./handshake.js";
 import { joinRemotely, knockRemotely, leaveRemotely } from "./handshake.js";
 import { inviteRemotely } from "./invite.js";
+import type { EduModule, Edus, EduSender } from "./edus/module.js";
 import type { KeyPublisher } from "./keys/publisher.js";
 import { Outbox } from "./outbox.js";
 import { receiverOf } from "./receiver.js";
@@ -73,6 +74,8 @@ export interface RoomOfUser {
 export interface ServerOptions extends HostOptions {
   /** What is answered to who asks for keys. A key ring is both this and {@link HostOptions.keys}. */
   readonly publishes?: KeyPublisher;
+  /** What is done with typing, receipts, presence and device messages (`createEdus`). Without it they are ignored. */
+  readonly edus?: Edus;
 }
 
 /** How often a room that is being replaced is closed anew because its state changed meanwhile. */
@@ -83,6 +86,7 @@ export class Server {
   readonly host: Host;
   readonly rooms: Rooms;
   readonly #publishes: KeyPublisher | undefined;
+  readonly #edus: EduModule | undefined;
   readonly #outbox: Outbox;
   readonly #transactions: Transactions;
   #stopListening: (() => void) | undefined;
@@ -93,12 +97,19 @@ export class Server {
     this.rooms = new Rooms(this.host, (destinations) => {
       this.#outbox.kick(destinations);
     });
+    this.#edus = options.edus?.attach({
+      host: this.host,
+      rooms: this.rooms,
+      kick: (destinations) => {
+        this.#outbox.kick(destinations);
+      },
+    });
     this.#outbox = new Outbox(this.#federation);
     this.#transactions = new Transactions(this.#federation);
   }
 
   get #federation(): Federation {
-    return { host: this.host, rooms: this.rooms, publishes: this.#publishes };
+    return { host: this.host, rooms: this.rooms, publishes: this.#publishes, edus: this.#edus };
   }
 
   /** Begins to answer other servers, to deliver what is queued, and to finish what a restart interrupted. */
@@ -110,6 +121,7 @@ export class Server {
         this.#publishes?.heardFrom?.(origin);
       }),
     );
+    await this.#edus?.start();
     await this.#outbox.resume();
     await this.resume();
   }
@@ -119,11 +131,18 @@ export class Server {
     this.#stopListening?.();
     this.#stopListening = undefined;
     this.#outbox.stop();
+    this.#edus?.stop();
   }
 
   /** Whether something is on its way to another server, or waits to be sent again. */
   get isDelivering(): boolean {
     return this.#outbox.busy;
+  }
+
+  /** Tells other servers what is no event: who types, what was read, messages to devices. */
+  get edus(): EduSender {
+    if (this.#edus === undefined) throw new UsageError("give createServer `edus` (see createEdus) to send EDUs");
+    return this.#edus.sender;
   }
 
   // ---- rooms ----------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import { checkJson } from "../event/format.js";
 import type { OperationRequest, OperationResult } from "../ports/operations.js";
 import { answer, fail, isDenied, residentRoom } from "./context.js";
 import type { Federation } from "./context.js";
+import { defaultEduLimits } from "./edus/limits.js";
 
 type Answer = Record<string, { readonly error?: string }>;
 
@@ -32,7 +33,7 @@ export class Transactions {
   }
 
   async #receive(origin: string, request: OperationRequest<"send">): Promise<OperationResult<"send">> {
-    const { host } = this.#federation;
+    const { host, edus } = this.#federation;
     const { transactionId } = request;
     if (transactionId.length > 255) return fail("bad_request", "the transaction id is too long");
     const pdus = listOf(request.pdus);
@@ -40,10 +41,17 @@ export class Transactions {
     if (pdus.length > host.limits.transactionPdus) {
       return fail("too_large", `a transaction holds at most ${host.limits.transactionPdus} PDUs`);
     }
+    const ephemeral = listOf(request.edus);
+    const { transactionEdus } = edus?.limits ?? defaultEduLimits;
+    if (ephemeral.length > transactionEdus) {
+      return fail("too_large", `a transaction holds at most ${transactionEdus} EDUs`);
+    }
     const known = await host.storage.readTransaction(origin, transactionId);
     if (known !== undefined) return answer<"send">({ pdus: known.answer as Answer });
     const result: Answer = {};
     for (const [roomId, events] of byRoom(pdus)) await this.#receiveFor(origin, roomId, events, result);
+    // After the events: somebody may have joined by one of them.
+    if (ephemeral.length > 0) await edus?.receive(origin, ephemeral);
     // Every event above is stored by its own room's commit; should this be lost, a retry finds them there.
     const answeredAt = host.clock.now();
     await host.storage.recordTransaction(

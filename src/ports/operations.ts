@@ -119,11 +119,26 @@ export interface Operations {
     readonly request: { readonly roomId: string; readonly ts: number; readonly dir: "f" | "b" };
     readonly answer: { readonly eventId: string; readonly originServerTs: number };
   };
-  /** Delivers events. A retry carries the same `transactionId` and is answered the same. */
+  /** Delivers events and EDUs. A retry carries the same `transactionId` and is answered the same. */
   readonly send: {
-    readonly request: { readonly transactionId: string; readonly pdus: readonly JsonValue[] };
+    readonly request: {
+      readonly transactionId: string;
+      readonly pdus: readonly JsonValue[];
+      readonly edus?: readonly JsonValue[];
+    };
     /** One entry for each PDU that could be named: empty, or why it was not accepted. */
     readonly answer: { readonly pdus: Readonly<Record<string, { readonly error?: string }>> };
+  };
+  /** The devices of a user of the answering server, and the `stream_id` of the last update that they include. */
+  readonly user_devices: {
+    readonly request: { readonly userId: string };
+    readonly answer: {
+      readonly userId: string;
+      readonly streamId: number;
+      readonly devices: readonly JsonValue[];
+      readonly masterKey?: JsonValue;
+      readonly selfSigningKey?: JsonValue;
+    };
   };
   /** Publication: the answering server's own keys, signed by them. Nobody has to prove who asks. */
   readonly server_keys: {

@@ -79,8 +79,22 @@ const samples: Samples = {
     answer: { eventId: "$a", originServerTs: 1_432_684_800_001 },
   },
   send: {
-    request: { transactionId: "t/1?&=%", pdus: [pdu, { type: "second" }] },
+    request: {
+      transactionId: "t/1?&=%",
+      pdus: [pdu, { type: "second" }],
+      edus: [{ edu_type: "m.typing", content: { room_id: ROOM, user_id: "@a:one.example", typing: true } }],
+    },
     answer: { pdus: { $a: {}, $b: { error: "not allowed" } } },
+  },
+  user_devices: {
+    request: { userId: "@a:two.example" },
+    answer: {
+      userId: "@a:two.example",
+      streamId: 5,
+      devices: [{ device_id: "A B/ü", keys: {} }, { device_id: "C" }],
+      masterKey: { usage: ["master"] },
+      selfSigningKey: { usage: ["self_signing"] },
+    },
   },
   server_keys: { request: {}, answer: { keys: { server_name: "two.example", verify_keys: {}, valid_until_ts: 1 } } },
   query_keys: {
