@@ -136,7 +136,7 @@ export async function serveMissingEvents(
   origin: string,
   { roomId, earliest, latest, limit, minDepth }: OperationRequest<"get_missing_events">,
 ): Promise<OperationResult<"get_missing_events">> {
-  const readable = await readableRoom(federation, origin, roomId);
+  const readable = await readableRoom(federation, origin, roomId, stringsOf(latest));
   if (!readable.ok) return readable;
   const { room } = readable.value;
   const start = await room.rows(stringsOf(latest).slice(0, federation.host.limits.answerEvents));

@@ -101,19 +101,29 @@ export interface Reading {
  * A room that this server takes or took part in, for a server that does or did. Who left goes on answering from what
  * it has: the others need what its last event came after. The spec asks of `state_ids` alone that the
  * other is in the room now; Synapse answers 403 to everything once it left, so that the server of somebody who was
- * kicked never gets the events that it missed before.
+ * kicked never gets the events that it missed before. `received`: ids of events that it wants to judge.
  */
 export async function readableRoom(
   federation: Federation,
   origin: string,
   roomId: string,
+  received: readonly string[] = [],
 ): Promise<{ readonly ok: true; readonly value: Reading } | Failed> {
   const room = await federation.rooms.open(roomId);
   if (room === undefined) return fail("not_found", `no user of ${federation.host.server} is in ${roomId}`);
   if (room.isServerJoined(origin)) return { ok: true, value: { room, joined: true } };
   const count = attendanceOf(room).of(room.current, origin);
-  if (count === undefined || count.known === 0) return fail("forbidden", `${origin} is not in ${roomId}`);
-  return { ok: true, value: { room, joined: false } };
+  const known = (count?.known ?? 0) > 0 || (await wasSent(room, origin, received));
+  return known ? { ok: true, value: { room, joined: false } } : fail("forbidden", `${origin} is not in ${roomId}`);
+}
+
+/** How many events that a server says it was sent are looked at, if nothing else speaks for it. */
+const RECEIVED = 10;
+
+/** Before version 12 a resolution may take a membership out of the state altogether, as if it had never been. */
+async function wasSent(room: Room, origin: string, received: readonly string[]): Promise<boolean> {
+  if (received.length === 0) return false;
+  return (await attended(room, origin, await room.rows(received.slice(0, RECEIVED)))).length > 0;
 }
 
 /**
