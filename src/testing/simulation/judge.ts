@@ -184,9 +184,13 @@ function compare(world: World, a: Seen, b: Seen, { manyBodied, describe }: Judge
   return wrong;
 }
 
-/** What one accepted and another, who was in the room all the time, does not have. */
+/**
+ * What one accepted and another does not have. Who was let in again begins with the state that it is given, and
+ * what it was told by one alone before that it tells nobody.
+ */
 function lacking(world: World, one: Seen, other: Seen, describe: JudgeOptions["describe"]): readonly string[] {
-  if (!world.founded(other.server.name, one.room.roomId)) return [];
+  const { roomId } = one.room;
+  if (!world.founded(other.server.name, roomId) || !world.stayed(one.server.name, roomId)) return [];
   return [...one.rows.values()]
     .filter((row) => isAccepted(row) && !other.rows.has(row.eventId))
     .map(

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# What takes too long for every change: mutation testing, 100,000 simulations, benches. Each part runs whatever became
+# of the others; exits with 1 when one of them failed.
+set -u
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+seed=${NIGHTLY_SEED:-$(date -u +%Y%m%d)}
+mkdir -p reports
+failed=()
+
+part() {
+  local name=$1 start=$SECONDS
+  shift
+  printf '\n== %s\n' "$name"
+  if "$@"; then echo "-- $name: ok ($((SECONDS - start))s)"; else
+    echo "-- $name: FAILED ($((SECONDS - start))s)"
+    failed+=("$name")
+  fi
+}
+
+mutations() { node_modules/.bin/stryker run && node scripts/mutation-score.mjs; }
+benches() { node scripts/bench.mjs --json >reports/bench.json; }
+
+part "simulations" node scripts/simulate.mjs --seed "$seed" --runs 100000 --servers 5
+part "mutations" mutations
+part "benches" benches
+
+printf '\n%s of 3 parts failed %s\n' "${#failed[@]}" "${failed[*]-}"
+[ "${#failed[@]}" -eq 0 ]
