@@ -3,12 +3,9 @@
  * and the room's ACL has to allow the server; the rest is about users of the server that sends it.
  */
 import { Cache } from "../../engine/cache.js";
-import type { Room } from "../../engine/room.js";
 import { domainOf } from "../../ids/grammar.js";
-import { get, isObject } from "../../json/value.js";
 import type { JsonValue } from "../../json/value.js";
-import { isServerAllowed, parseServerAcl } from "../acl.js";
-import type { ServerAcl } from "../acl.js";
+import { isDenied } from "../context.js";
 import { DeviceLists } from "./device-lists.js";
 import type { Edu, EduRefusal, Presence, ReadReceipt, SigningKeys, ToDevice, Typing } from "./edu.js";
 import type { EduHandler, ToDeviceStore } from "./handler.js";
@@ -16,8 +13,6 @@ import type { EduLimits } from "./limits.js";
 import type { EduContext } from "./module.js";
 import { readEdu } from "./read.js";
 import { Typists } from "./typists.js";
-
-const denyAll: ServerAcl = parseServerAcl({});
 
 export class Inbound {
   readonly deviceLists: DeviceLists;
@@ -27,7 +22,6 @@ export class Inbound {
   readonly #limits: EduLimits;
   readonly #typists: Typists;
   readonly #receipts: Cache<string, number>;
-  readonly #acls = new Cache<string, { readonly of: string; readonly acl: ServerAcl }>(500);
   /** By server: what it sent last is worked on after what it sent before. */
   readonly #running = new Map<string, Promise<void>>();
 
@@ -152,25 +146,11 @@ export class Inbound {
     if (room?.isResident !== true) {
       return { code: "unknown_room", reason: `no user of ${host.server} is in ${roomId}` };
     }
-    if (!isServerAllowed(await this.#aclOf(room), origin)) {
+    if (await isDenied(room, origin)) {
       return { code: "acl_denied", reason: `the ACL of ${roomId} denies ${origin}` };
     }
     if (room.current.membership(userId) === "join") return undefined;
     return { code: "not_in_room", reason: `${userId} is not in ${roomId}` };
-  }
-
-  /** As it is shown: a redacted ACL has no lists, and denies everyone. */
-  async #aclOf(room: Room): Promise<ServerAcl> {
-    const eventId = room.state("m.room.server_acl")?.eventId;
-    if (eventId === undefined) return parseServerAcl(undefined);
-    const event = await room.event(eventId);
-    const of = `${eventId} ${event?.redactedBy ?? ""}`;
-    const known = this.#acls.get(room.roomId);
-    if (known?.of === of) return known.acl;
-    const content = event === undefined ? undefined : get(event.shown, "content");
-    const acl = isObject(content) ? parseServerAcl(content) : denyAll;
-    this.#acls.set(room.roomId, { of, acl });
-    return acl;
   }
 
   // ---- about users ------------------------------------------------------------------------------------------
