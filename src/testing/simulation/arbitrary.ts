@@ -131,6 +131,10 @@ function userCommands(cast: readonly CastServer[]): Arbitrary<UserCommand> {
     { arbitrary: fc.record({ do: as("redact"), by, room, back: fc.nat(6) }), weight: 3 },
     { arbitrary: fc.record({ do: as("upgrade"), by, version: as("12", "11", "10", "6", "I.1") }), weight: 1 },
     { arbitrary: fc.record({ do: as("backfill"), by, room }), weight: 1 },
+    // Honest servers are not denied: what they agree about with the others would be nothing.
+    ...(cast.some(({ hostile }) => hostile)
+      ? [{ arbitrary: fc.record({ do: as("deny"), by, room, servers: fc.subarray([HOSTILE_SERVER]) }), weight: 1 }]
+      : []),
   );
 }
 
@@ -175,6 +179,7 @@ function worldCommands(cast: readonly CastServer[]): Arbitrary<WorldCommand> {
       weight: 5,
     },
     { arbitrary: fc.record({ do: as("restart"), server: honest }), weight: 5 },
+    { arbitrary: fc.record({ do: as("rotate key", "hide keys", "show keys"), server }), weight: 2 },
     {
       arbitrary: fc.record({
         do: as("clock"),

@@ -17,6 +17,8 @@ export type UserCommand =
   | (ByUser & { readonly do: "level"; readonly of: string; readonly level: number })
   | (ByUser & { readonly do: "needs"; readonly key: LevelKey; readonly level: number })
   | (ByUser & { readonly do: "join rule"; readonly rule: string })
+  /** Sets the server ACL: everybody is allowed but these. */
+  | (ByUser & { readonly do: "deny"; readonly servers: readonly string[] })
   | (ByUser & { readonly do: "invite" | "kick" | "ban" | "unban"; readonly target: string })
   | (ByUser & { readonly do: "join" | "knock" | "leave"; readonly via?: string })
   /** `back`: how many of the room's acknowledged events came after the one that is redacted. */
@@ -38,6 +40,10 @@ export type WorldCommand =
   /** At once, or at one of the commits to come, counted from 1: before it takes effect, or after. */
   | { readonly do: "crash"; readonly server: string; readonly commit?: number; readonly when?: "before" | "after" }
   | { readonly do: "restart"; readonly server: string }
+  /** The server makes a new key, and signs with it from now on. */
+  | { readonly do: "rotate key"; readonly server: string }
+  /** Nobody can have the server's keys, or everybody again. */
+  | { readonly do: "hide keys" | "show keys"; readonly server: string }
   | { readonly do: "clock"; readonly server: string; readonly skew: number; readonly drift: number };
 
 interface Forged {
@@ -112,6 +118,8 @@ function formatUser(command: UserCommand): string {
       return `${by} sets ${command.key} to ${command.level}`;
     case "join rule":
       return `${by} sets the join rule to ${command.rule}`;
+    case "deny":
+      return `${by} denies ${command.servers.join(", ") || "nobody"} the room`;
     case "redact":
       return `${by} redacts the event ${command.back} back`;
     case "upgrade":
@@ -146,6 +154,12 @@ function formatWorld(command: WorldCommand): string {
         : `${command.server} is to crash ${command.when ?? "before"} its next commit but ${command.commit - 1}`;
     case "restart":
       return `${command.server} starts again`;
+    case "rotate key":
+      return `${command.server} makes a new key`;
+    case "hide keys":
+      return `the keys of ${command.server} cannot be had`;
+    case "show keys":
+      return `the keys of ${command.server} can be had again`;
     case "clock":
       return `the clock of ${command.server} is ${command.skew} ms off and gains ${command.drift}`;
   }

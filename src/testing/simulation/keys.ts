@@ -65,6 +65,28 @@ export function ed25519Keys(server: string, ring: KeyRing): Keys {
   return keysOf(ring, TEST_KEY_ID, (message) => sign(message, seed));
 }
 
+/** Keys of which a server makes new ones: it signs with the newest, and all stay published. */
+export interface RotatingKeys extends Keys {
+  readonly rotate: () => void;
+}
+
+/** Keys of either kind, with an id that counts up. */
+export function rotatingKeys(server: string, ring: KeyRing, kind: "hash" | "ed25519"): RotatingKeys {
+  let [keyId, current, count] = ["", sha256(new Uint8Array()), 0];
+  const rotate = (): void => {
+    current = sha256(utf8Encode(`secret ${++count} of ${server}`));
+    keyId = `ed25519:${kind}_${count}`;
+    if (kind === "hash") ring.register(server, keyId, sha256(current), current);
+    else ring.register(server, keyId, publicKeyFromSeed(current));
+  };
+  rotate();
+  return Object.freeze<RotatingKeys>({
+    ...keysOf(ring, "", () => current),
+    sign: (message) => ({ keyId, signature: kind === "hash" ? keyedHash(current, message) : sign(message, current) }),
+    rotate,
+  });
+}
+
 /** The keys of a hostile server that signs wrongly: every signature differs in one bit from the right one. */
 export function wrongSignatures(keys: Keys): Keys {
   return Object.freeze<Keys>({

@@ -63,6 +63,19 @@ async function performWorld(world: World, command: WorldCommand): Promise<boolea
       server.restart();
       return true;
     }
+    case "rotate key":
+      world.servers.get(command.server)?.keys.rotate();
+      return world.servers.has(command.server);
+    case "hide keys":
+    case "show keys": {
+      const { server } = command;
+      if (command.do === "show keys") world.ring.publish(server);
+      else {
+        world.ring.withhold(server);
+        world.keysWereHidden = true;
+      }
+      return world.servers.has(server);
+    }
   }
 }
 
@@ -103,6 +116,9 @@ async function performUser(world: World, command: UserCommand): Promise<boolean>
     case "join rule":
       setState(actor, "m.room.join_rules", joinRule(world, command.rule));
       return true;
+    case "deny":
+      setState(actor, "m.room.server_acl", { allow: ["*"], deny: command.servers });
+      return true;
     case "level":
       return changeLevels(actor, room, (content) => {
         const users = get(content, "users");
@@ -111,7 +127,7 @@ async function performUser(world: World, command: UserCommand): Promise<boolean>
     case "needs":
       return changeLevels(actor, room, (content) => ({ ...content, [command.key]: command.level }));
     case "redact":
-      return redact(actor, command.back);
+      return redact(actor, room, command.back);
     case "upgrade":
       upgrade(actor, command.version);
       return true;
@@ -185,10 +201,11 @@ function changeLevels(actor: Actor, room: Room | undefined, change: (content: Js
   return true;
 }
 
-function redact(actor: Actor, back: number): boolean {
+function redact(actor: Actor, room: Room | undefined, back: number): boolean {
   const { world, server, userId, roomId } = actor;
   const eventId = world.eventBack(roomId, back);
-  if (eventId === undefined) return false;
+  // A server ACL that was redacted denies every server the room, and no two have to agree any more.
+  if (eventId === undefined || eventId === room?.state("m.room.server_acl")?.eventId) return false;
   sends(actor, "redact", () => server.server.redact({ roomId, userId, eventId }));
   return true;
 }

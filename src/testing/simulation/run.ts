@@ -140,7 +140,10 @@ async function heal(world: World): Promise<void> {
   world.network.heal();
   world.network.calm();
   world.network.setConditions({ latency: [5, 50] });
-  for (const server of world.servers.values()) server.disk.plan(undefined);
+  for (const server of world.servers.values()) {
+    server.disk.plan(undefined);
+    world.ring.publish(server.name);
+  }
   // A crash may be under way: with the write that it is to follow.
   await world.run(100);
   for (const server of world.servers.values()) if (!server.isUp) server.restart();

@@ -12,8 +12,8 @@ import type { Random } from "../../ports/random.js";
 import type { Storage } from "../../ports/storage.js";
 import { roomVersions } from "../../versions/index.js";
 import type { RoomVersion } from "../../versions/room-version.js";
-import { createKeyRing, ed25519Keys, keyedHashKeys } from "./keys.js";
-import type { KeyRing } from "./keys.js";
+import { createKeyRing, rotatingKeys } from "./keys.js";
+import type { KeyRing, RotatingKeys } from "./keys.js";
 import { VirtualNetwork } from "./network.js";
 import { randomPort, seededRandom } from "./random.js";
 import type { SeededRandom } from "./random.js";
@@ -64,7 +64,7 @@ export class SimulatedServer {
   readonly disk: CrashableStorage;
   readonly clock: VirtualClock;
   readonly limits: Limits;
-  readonly keys: Keys;
+  readonly keys: RotatingKeys;
   readonly peaks: Peaks = { extremities: 0, pending: 0, conflicts: 0 };
   readonly #world: World;
   readonly #random: Random;
@@ -77,8 +77,8 @@ export class SimulatedServer {
     this.#world = world;
     this.limits = limitsOf(hostile ? {} : (world.script.limits ?? {}));
     const { ring, script, sabotage } = world;
-    const keys = script.keys === "ed25519" ? ed25519Keys(name, ring) : keyedHashKeys(name, ring);
-    this.keys = sabotage.keys?.(name, keys) ?? keys;
+    const keys = rotatingKeys(name, ring, script.keys);
+    this.keys = { ...(sabotage.keys?.(name, keys) ?? keys), rotate: keys.rotate };
     this.storage = createMemoryStorage();
     const storage = sabotage.storage?.(name, this.storage) ?? this.storage;
     const slow = script.disks === "slow" && !hostile;
@@ -170,6 +170,7 @@ export class World {
   /** What must not happen at any time, whatever the script says. */
   readonly faults: string[] = [];
   readonly outcomes: Map<string, { readonly done: number; readonly refused: number }> = new Map();
+  keysWereHidden = false;
   stateChanges = 0;
   /** Crashes at once; those at a commit are counted by the disk. */
   crashes = 0;
