@@ -60,6 +60,8 @@ export type {
   ToDeviceStore,
   Typing,
 } from "./edus/index.js";
+export { errorForms, fromMatrixError, toMatrixError } from "./errors.js";
+export type { ErrorForm, MatrixError } from "./errors.js";
 export { formatXMatrix, parseXMatrix, requestSignedBytes, signRequest, verifyRequest } from "./request-auth.js";
 export { MAX_X_MATRIX_HEADERS, MAX_X_MATRIX_LENGTH, MAX_X_MATRIX_PARAMETERS } from "./request-auth.js";
 export type {

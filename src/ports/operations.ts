@@ -11,11 +11,22 @@ export type OperationErrorCode =
   | "timeout"
   | "cancelled"
   | "bad_request"
+  /** Of a transport with bodies: the body is no JSON. */
+  | "not_json"
   | "invalid_param"
   | "missing_param"
+  /** Of a transport that authenticates requests: this one is not by who it says. */
+  | "unauthorized"
+  /** The OpenID token is unknown, or has expired. */
+  | "unknown_token"
   | "forbidden"
+  /** The invitee takes no such invite. */
+  | "invite_blocked"
   | "not_found"
+  /** The server has no such operation. */
+  | "unrecognized"
   | "too_large"
+  /** `retryAfterMs` says when to ask again. */
   | "limit_exceeded"
   /** The room's version is not among those that the caller knows; `roomVersion` names it. */
   | "incompatible_room_version"
@@ -30,6 +41,7 @@ export interface OperationError {
   readonly code: OperationErrorCode;
   readonly reason: string;
   readonly roomVersion?: string;
+  readonly retryAfterMs?: number;
 }
 
 /** An event that is still to be signed, and the version of its room. */
