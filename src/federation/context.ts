@@ -48,6 +48,8 @@ export function failBy(refusal: Refusal): Failed {
     unknown_room: "not_found",
     too_large: "too_large",
     undecided: "not_found",
+    refused_by_peer: "forbidden",
+    unreachable: "internal",
   };
   return fail(codes[refusal.code] ?? "invalid_param", refusal.reason);
 }

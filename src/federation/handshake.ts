@@ -32,6 +32,7 @@ import {
   residentRoom,
 } from "./context.js";
 import type { Failed, Federation } from "./context.js";
+import { readKnockState } from "./outside.js";
 
 type Membership = "join" | "knock" | "leave";
 
@@ -86,11 +87,19 @@ async function barredFrom(
 ): Promise<Failed | undefined> {
   const { origin, userId, versions, membership } = attempt;
   if (domainOf(userId) !== origin) return fail("forbidden", `${userId} is not of ${origin}`);
-  if (!listOf(versions).includes(room.version.id)) {
+  const known = versionsOf(versions, membership);
+  if (known === undefined) return fail("missing_param", "`versions` must be a list of room versions");
+  if (!known.includes(room.version.id)) {
     return fail("incompatible_room_version", `the room has version ${room.version.id}`, room.version.id);
   }
   const refused = await host.policy.checkJoin?.({ roomId: room.roomId, userId, membership });
   return refused === undefined ? undefined : fail("policy_refused", `${refused.code}: ${refused.reason}`);
+}
+
+/** Who joins and names none knows version 1 alone; who knocks has to say (joins-v1, knocks: `ver`). */
+function versionsOf(given: unknown, membership: "join" | "knock"): readonly JsonValue[] | undefined {
+  if (given === undefined && membership === "join") return ["1"];
+  return Array.isArray(given) ? listOf(given) : undefined;
 }
 
 async function template(
@@ -340,7 +349,7 @@ export function joinRemotely(federation: Federation, request: HandshakeRequest, 
     }
     const lie = otherVersion(version, state);
     if (lie !== undefined) return refuse("bad_format", `${server} says ${version.id}, the create event ${lie}`);
-    const accepted = sameEvent(event, sent.value.event) ?? event;
+    const accepted = withAuthoriser(event, sent.value.event);
     const room = await rooms.forJoin(roomId, version.id, cancel);
     const imported = await room.importJoin(
       { event: accepted, state, authChain, origin: server },
@@ -359,16 +368,18 @@ function otherVersion(version: RoomVersion, state: readonly JsonValue[]): string
   return named === version.id ? undefined : JSON.stringify(named);
 }
 
-/** The resident server's copy, if it is the same event with more signatures (restricted joins). */
-function sameEvent(sent: JsonObject, theirs: JsonValue): JsonObject | undefined {
-  if (!isObject(theirs)) return undefined;
-  const signatures = get(theirs, "signatures");
-  return isObject(signatures) ? { ...sent, signatures: { ...signatures, ...ownSignatures(sent) } } : undefined;
-}
-
-function ownSignatures(event: JsonObject): JsonObject {
-  const signatures = get(event, "signatures");
-  return isObject(signatures) ? signatures : {};
+/**
+ * The join with what the resident server's copy adds: the signature of the server that authorises a restricted one.
+ * Nothing else of that copy is taken over. Whether the signature holds is checked with those of all other events.
+ */
+function withAuthoriser(sent: JsonObject, theirs: JsonValue): JsonObject {
+  const content = get(sent, "content");
+  const authoriser = isObject(content) ? get(content, "join_authorised_via_users_server") : undefined;
+  const server = typeof authoriser === "string" ? domainOf(authoriser) : undefined;
+  const [own, all] = [get(sent, "signatures"), isObject(theirs) ? get(theirs, "signatures") : undefined];
+  const added = server !== undefined && isObject(all) ? get(all, server) : undefined;
+  if (server === undefined || added === undefined || !isObject(own)) return sent;
+  return { ...sent, signatures: { [server]: added, ...own } };
 }
 
 export function knockRemotely(federation: Federation, request: HandshakeRequest): Promise<Result<JsonObject>> {
@@ -377,7 +388,8 @@ export function knockRemotely(federation: Federation, request: HandshakeRequest)
   return shake(federation, request, "knock", async (server, { version, event }) => {
     const sent = await host.transport.request(server, "send_knock", { roomId, event }, cancel);
     if (!sent.ok) return refusedBy(server, sent.error);
-    const state = listOf(sent.value.knockRoomState).filter(isObject);
+    const shown = await readKnockState(host, version.rules, roomId, sent.value.knockRoomState);
+    const state = shown.map((one) => ({ ...one }));
     const row = { roomId, userId, membership: "knock", roomVersion: version.id, event, state } as const;
     await host.storage.putOutside(row, cancel);
     return { ok: true, value: event };

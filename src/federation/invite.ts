@@ -1,22 +1,21 @@
 /** Inviting a user of a server that is not in the room: the event goes there first, to be signed and shown. */
 import { refuse } from "../errors.js";
-import type { Refusal, Result } from "../errors.js";
+import type { Result } from "../errors.js";
 import { verifySignatures } from "../engine/admit.js";
 import type { Room } from "../engine/room.js";
 import { decodeBase64 } from "../crypto/base64.js";
-import { checkJson, parsePdu, readPdu } from "../event/format.js";
+import { checkJson, readPdu } from "../event/format.js";
 import type { Pdu } from "../event/pdu.js";
+import { omit } from "../event/hashes.js";
 import { attachSignature, eventSignedBytes } from "../event/sign.js";
-import type { StrippedStateEvent } from "../event/stripped.js";
 import { domainOf } from "../ids/grammar.js";
 import { get, isObject } from "../json/value.js";
 import type { JsonObject, JsonValue } from "../json/value.js";
 import type { Cancel } from "../ports/cancel.js";
 import type { OperationRequest, OperationResult } from "../ports/operations.js";
-import type { RoomVersionRules } from "../rules/model.js";
 import { answer, fail, memberEvent, previewOf, refusedBy } from "./context.js";
 import type { Federation } from "./context.js";
-import { listOf } from "../engine/fetch.js";
+import { readInviteState } from "./outside.js";
 
 /** What an invite is made of. */
 export interface InviteRequest {
@@ -87,42 +86,28 @@ export async function serveInvite(
   const event = pdu.value;
   const target = event.stateKey;
   if (target === undefined || domainOf(target) !== host.server) return fail("invalid_param", "the invitee is not ours");
-  const state = listOf(request.inviteRoomState).filter(isObject);
-  const refusal = strayState(rules, roomId, state);
-  if (refusal !== undefined) return fail("invalid_param", refusal.reason);
+  const state = await readInviteState(host, rules, roomId, request.inviteRoomState);
+  if (!state.ok) return fail("invalid_param", state.error.reason);
   const [report] = await verifySignatures(rules, host.keys, [event], undefined);
   if (report?.status !== "verified") return fail("invalid_param", `${origin} did not sign the invite`);
-  const attempt = { roomId, roomVersion: id, sender: event.sender, target, state: state.flatMap(strippedOf) };
+  const attempt = { roomId, roomVersion: id, sender: event.sender, target, state: state.value };
   const refused = await host.policy.checkInvite?.(attempt);
   if (refused !== undefined) return fail("policy_refused", `${refused.code}: ${refused.reason}`);
   const { keyId, signature } = await host.keys.sign(eventSignedBytes(rules, event.json));
-  const signed = attachSignature(event.json, { server: host.server, keyId, signature });
+  // What travels beside the event is signed by nobody.
+  const bare = omit(event.json, ["unsigned"]);
+  const signed = attachSignature(bare, { server: host.server, keyId, signature });
   const room = await rooms.open(roomId);
   if (room?.isResident !== true) {
-    const row = { roomId, userId: target, membership: "invite", roomVersion: id, event: signed, state } as const;
-    await host.storage.putOutside(row);
+    const shown = state.value.map((one) => ({ ...one }));
+    await host.storage.putOutside({
+      roomId,
+      userId: target,
+      membership: "invite",
+      roomVersion: id,
+      event: signed,
+      state: shown,
+    });
   }
   return answer<"invite">({ event: signed });
-}
-
-/**
- * Room version 12 names a room by the hash of its create event, so that one can tell whether it was invited to
- * the room that it is shown (server-server-api, "Inviting to a room"; earlier versions leave that open).
- */
-function strayState(rules: RoomVersionRules, roomId: string, state: readonly JsonObject[]): Refusal | undefined {
-  if (rules.format.roomIds !== "create-hash") return undefined;
-  const creates = state.filter((event) => get(event, "type") === "m.room.create");
-  const isRoot = creates.some((event) => {
-    const pdu = parsePdu(rules, event);
-    return pdu.ok && pdu.value.roomId === roomId;
-  });
-  if (isRoot) return undefined;
-  return refuse("bad_format", `the create event of ${roomId} is not in \`invite_room_state\``).error;
-}
-
-/** Entries that are no stripped state events tell nothing. */
-export function strippedOf(event: JsonObject): readonly StrippedStateEvent[] {
-  const [type, sender, stateKey, content] = ["type", "sender", "state_key", "content"].map((key) => get(event, key));
-  if (typeof type !== "string" || typeof sender !== "string" || typeof stateKey !== "string") return [];
-  return isObject(content) ? [{ type, sender, state_key: stateKey, content }] : [];
 }

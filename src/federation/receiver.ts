@@ -24,6 +24,7 @@ import {
   serveState,
   serveStateIds,
 } from "./retrieve.js";
+import { serveExchange } from "./third-party.js";
 import { serveTimestampToEvent } from "./timestamp.js";
 import type { Transactions } from "./transactions.js";
 
@@ -46,6 +47,7 @@ function handlersOf(transactions: Transactions): Handlers {
     send_knock: serveSendKnock,
     make_leave: serveMakeLeave,
     send_leave: serveSendLeave,
+    exchange_third_party_invite: serveExchange,
     event: serveEvent,
     state: serveState,
     state_ids: serveStateIds,
@@ -69,6 +71,7 @@ const texts: Readonly<Record<OperationName, readonly string[]>> = {
   send_knock: ["roomId"],
   make_leave: ["roomId", "userId"],
   send_leave: ["roomId"],
+  exchange_third_party_invite: ["roomId"],
   event: ["roomId", "eventId"],
   state: ["roomId", "eventId"],
   state_ids: ["roomId", "eventId"],

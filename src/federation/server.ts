@@ -32,6 +32,8 @@ import { Outbox } from "./outbox.js";
 import { receiverOf } from "./receiver.js";
 import { eventAt } from "./timestamp.js";
 import type { EventAtTime, Seeking } from "./timestamp.js";
+import { redeemInvite } from "./third-party.js";
+import type { IdentifierBinding, KeptInvite } from "./third-party.js";
 import { Transactions } from "./transactions.js";
 
 /** What a user does in a room. */
@@ -163,6 +165,8 @@ export class Server {
       found.set(outside.roomId, { roomId: outside.roomId, membership: outside.membership, outside });
     }
     for (const room of await this.rooms.all(cancel)) {
+      // Of a room that this server is in it knows more than it was shown before.
+      if (room.isResident) found.delete(room.roomId);
       const membership = room.current.membership(userId);
       const stale = !room.isResident && membership !== "ban";
       if (membership !== "leave" && !stale) found.set(room.roomId, { roomId: room.roomId, membership });
@@ -343,6 +347,17 @@ export class Server {
     const target = await identity.resolve(request.identifier, request.cancel);
     if (target !== undefined) return this.invite({ ...request, target });
     return refuse("bad_identifier", `nobody is known by that ${request.identifier.medium}`);
+  }
+
+  /**
+   * An identity server says that an address belongs to a user of this server now, and hands over the invites that it
+   * kept for it. Each is turned into an invite of that user, here or by the inviter's server; one answer for each.
+   */
+  identifierBound({ userId, invites, cancel }: IdentifierBinding): Promise<readonly Result<undefined>[]> {
+    this.#own(userId);
+    const redeem = (invite: KeptInvite): Promise<Result<undefined>> =>
+      settled(() => redeemInvite(this.#federation, userId, invite, cancel));
+    return Promise.all(invites.map(redeem));
   }
 
   #own(userId: string): void {

@@ -9,6 +9,7 @@ import { checkJson } from "../event/format.js";
 import type { OperationRequest, OperationResult } from "../ports/operations.js";
 import { answer, fail, isDenied, residentRoom } from "./context.js";
 import type { Federation } from "./context.js";
+import { endOutside } from "./outside.js";
 import { defaultEduLimits } from "./edus/limits.js";
 
 type Answer = Record<string, { readonly error?: string }>;
@@ -63,7 +64,13 @@ export class Transactions {
 
   async #receiveFor(origin: string, roomId: string, events: readonly JsonValue[], result: Answer): Promise<void> {
     const room = await residentRoom(this.#federation, roomId);
-    if (room === undefined) return;
+    if (room === undefined) {
+      for (const event of events) {
+        const ended = await endOutside(this.#federation.host, roomId, event);
+        if (ended !== undefined) setOwn(result, ended, {});
+      }
+      return;
+    }
     if (await isDenied(room, origin)) {
       for (const event of events) {
         const eventId = nameOf(room, event);

@@ -52,7 +52,11 @@ export interface EventTemplate {
 
 /** Each operation by its name, with what is asked and what is answered. */
 export interface Operations {
-  /** Hands an invite to the invitee's server, which adds its signature. */
+  /**
+   * Hands an invite to the invitee's server, which adds its signature; nothing else of the event in the answer counts.
+   * `roomVersion` says how the event is to be read. (Of the two versions of the endpoint, the first has none: it is
+   * this operation with "1", or "2" if the room is of that version.)
+   */
   readonly invite: {
     readonly request: {
       readonly roomId: string;
@@ -100,6 +104,14 @@ export interface Operations {
   readonly state: {
     readonly request: { readonly roomId: string; readonly eventId: string };
     readonly answer: { readonly state: readonly JsonValue[]; readonly authChain: readonly JsonValue[] };
+  };
+  /**
+   * Asks the server of who made a third-party invite to invite the user whom it has turned out to be for. `event` is a
+   * part of the invite: its type, room, sender, state key and content, with what the identity server signed.
+   */
+  readonly exchange_third_party_invite: {
+    readonly request: { readonly roomId: string; readonly event: JsonValue };
+    readonly answer: Readonly<Record<string, never>>;
   };
   /** The state before an event as ids, with those of its auth chain. */
   readonly state_ids: {

@@ -5,8 +5,8 @@
 import { describe, expect, it } from "vitest";
 import { createListIdentity, createListPolicy } from "../../src/adapters/memory/index.js";
 import { domainOf } from "../../src/ids/grammar.js";
-import { get } from "../../src/json/value.js";
-import type { JsonObject } from "../../src/json/index.js";
+import { get, isObject } from "../../src/json/value.js";
+import type { JsonObject, JsonValue } from "../../src/json/index.js";
 import type { OperationRequest } from "../../src/ports/index.js";
 import { hashEvent } from "../../src/event/sign.js";
 import { withKey } from "../support/engine.js";
@@ -15,6 +15,7 @@ import {
   cosignedBy,
   done,
   nameOf,
+  pduOf,
   refusal,
   signedBy,
   signersOf,
@@ -164,6 +165,16 @@ describe.each(VERSIONS)("membership across servers in version %s", (version) => 
     await expectSame(world, roomId, "a", "b");
   });
 });
+
+/** The keys of stripped state (client-server-api, "Stripped state"). */
+const STRIPPED = ["content", "sender", "state_key", "type"];
+
+/** What an answer shows of a room. */
+function previewIn(answer: unknown, key: string): readonly JsonObject[] {
+  const value = (answer as { readonly value?: Readonly<Record<string, unknown>> }).value;
+  const shown = value?.[key];
+  return Array.isArray(shown) ? (shown as readonly JsonObject[]) : [];
+}
 
 function templateOf(roomId: string, userId: string): JsonObject {
   return {
@@ -321,6 +332,115 @@ describe("an invite to another server", () => {
       const forged = { type: "m.room.create", state_key: "", sender: carol, content: { room_version: "12" } };
       expect(await offered((request) => ({ ...request, inviteRoomState: [forged] }), "12")).toBe("invalid_param");
     });
+  });
+});
+
+describe.each(VERSIONS)("an invite that is offered in version %s", (version) => {
+  /** What b answers to the invite that a would send, changed; and what it keeps of it. */
+  async function offer(change: (request: OperationRequest<"invite">) => OperationRequest<"invite">) {
+    const world = await worldOf("a", "b");
+    const room = await privateRoom(world, version);
+    await done(
+      world.server("a").setState({ roomId: room.roomId, userId: alice, type: "m.room.name", content: { name: "n" } }),
+    );
+    let request: OperationRequest<"invite"> | undefined;
+    world.intercept((call) => {
+      if (call.name !== "invite") return undefined;
+      request = call.request as OperationRequest<"invite">;
+      return Promise.resolve({ ok: false, error: { code: "unreachable", reason: "kept" } });
+    });
+    await world.server("a").invite({ roomId: room.roomId, userId: alice, target: bob });
+    world.intercept(undefined);
+    if (request === undefined) throw new Error("no invite was sent");
+    const sent = change(request);
+    const answer = await world.ask("a", "b", "invite", sent);
+    const [kept] = await world.node("b").storage.readOutside(bob);
+    expect(world.faults()).toEqual([]);
+    return { answer, kept, sent, code: answer.ok ? "ok" : answer.error.code, shown: shownOf(kept?.state) };
+  }
+  const shownOf = (state: readonly JsonObject[] = []): readonly unknown[] => state.map((event) => get(event, "type"));
+  const entry = (request: OperationRequest<"invite">, type: string): JsonObject => {
+    const found = request.inviteRoomState.find((event) => isObject(event) && get(event, "type") === type);
+    if (!isObject(found)) throw new Error(`no ${type} is shown`);
+    return found;
+  };
+  const without = (request: OperationRequest<"invite">, type: string): readonly JsonValue[] =>
+    request.inviteRoomState.filter((event) => !isObject(event) || get(event, "type") !== type);
+  const strict = version === "12";
+
+  it("comes back as it was sent with one more signature, and without what was beside it", async () => {
+    const unsigned = { age: 3, invite_room_state: [], garbage: true };
+    const { answer, kept, sent } = await offer((request) => ({
+      ...request,
+      event: { ...(request.event as JsonObject), unsigned },
+    }));
+    if (!answer.ok) throw new Error(answer.error.reason);
+    const expected = cosignedBy(version, "b", withKey(sent.event as JsonObject, "unsigned", undefined));
+    expect(answer.value.event).toEqual(expected);
+    expect(kept?.event).toEqual(expected);
+  });
+
+  it("is shown with the four keys of each entry, and nothing else of it", async () => {
+    const { kept, sent } = await offer((request) => request);
+    expect(sent.inviteRoomState.every((event) => isObject(event) && isObject(get(event, "signatures")))).toBe(true);
+    expect(shownOf(kept?.state)).toEqual(["m.room.create", "m.room.join_rules", "m.room.name", "m.room.member"]);
+    for (const event of kept?.state ?? []) expect(Object.keys(event).sort()).toEqual(STRIPPED);
+  });
+
+  it("may be shown by stripped state before version 12, and from then on by whole events alone", async () => {
+    const strip = (event: JsonValue): JsonObject =>
+      isObject(event) ? Object.fromEntries(STRIPPED.map((key) => [key, get(event, key) ?? ""])) : {};
+    const { code, shown } = await offer((request) => ({
+      ...request,
+      inviteRoomState: request.inviteRoomState.map(strip),
+    }));
+    expect(code).toBe(strict ? "invalid_param" : "ok");
+    expect(shown).toHaveLength(strict ? 0 : 4);
+  });
+
+  it("shows no entry of another room, and in version 12 is refused for it", async () => {
+    const stray = signedBy(version, "a", {
+      ...templateOf("!other:a.example", alice),
+      type: "m.room.topic",
+      state_key: "",
+      content: { topic: "stray" },
+      origin_server_ts: 1,
+      ...(version === "1" ? { event_id: "$stray:a.example" } : {}),
+    });
+    const entries: readonly JsonValue[] = [stray, withKey(stray, "signatures", undefined), "no object", null, 5];
+    for (const event of entries) {
+      const { code, shown } = await offer((request) => ({
+        ...request,
+        inviteRoomState: [...request.inviteRoomState, event],
+      }));
+      expect(code).toBe(strict ? "invalid_param" : "ok");
+      expect(shown).not.toContain("m.room.topic");
+    }
+  });
+
+  it("shows no entry whose signature does not hold, and in version 12 is refused for it", async () => {
+    const { code, shown } = await offer((request) => {
+      const forged = { ...entry(request, "m.room.name"), origin_server_ts: 5 };
+      return { ...request, inviteRoomState: [...without(request, "m.room.name"), forged] };
+    });
+    expect(code).toBe(strict ? "invalid_param" : "ok");
+    expect(shown).not.toContain("m.room.name");
+  });
+
+  it("without the create event is refused in version 12, and needs to show nothing before", async () => {
+    const { code } = await offer((request) => ({ ...request, inviteRoomState: without(request, "m.room.create") }));
+    expect(code).toBe(strict ? "invalid_param" : "ok");
+    const none = await offer((request) => ({ ...request, inviteRoomState: "none" as never }));
+    expect(none.code).toBe(strict ? "invalid_param" : "ok");
+    expect(none.shown).toEqual([]);
+  });
+
+  it("is shown with no more than twenty entries", async () => {
+    const { shown } = await offer((request) => ({
+      ...request,
+      inviteRoomState: [...request.inviteRoomState, ...Array.from({ length: 40 }, () => entry(request, "m.room.name"))],
+    }));
+    expect(shown).toHaveLength(20);
   });
 });
 
@@ -720,8 +840,14 @@ describe("knocking", () => {
     for (const name of ["a", "c"]) expect(await world.membership(name, roomId, bob)).toBe("knock");
     const [outside] = await world.server("b").roomsOf(bob);
     expect(outside).toMatchObject({ roomId, membership: "knock" });
-    const create = outside?.outside?.state.find((event) => get(event, "type") === "m.room.create");
-    expect(create, "the whole create event").toHaveProperty("signatures");
+    const answered = world.callsOf("send_knock").flatMap(({ answer }) => previewIn(answer, "knockRoomState"));
+    expect(
+      answered.find((event) => get(event, "type") === "m.room.create"),
+      "whole",
+    ).toHaveProperty("signatures");
+    const kept = outside?.outside?.state ?? [];
+    expect(kept.map((event) => get(event, "type"))).toContain("m.room.create");
+    for (const event of kept) expect(Object.keys(event).sort(), "stripped").toEqual(STRIPPED);
     await done(world.server("a").invite({ roomId, userId: alice, target: bob }));
     expect(await world.server("b").roomsOf(bob)).toMatchObject([{ membership: "invite" }]);
     await done(world.server("b").join({ roomId, userId: bob }));
@@ -766,12 +892,132 @@ describe("knocking", () => {
   });
 });
 
+describe.each(VERSIONS)("an invite or knock that the room turns down, in version %s", (version) => {
+  const hasKnocks = !["1", "6"].includes(version);
+
+  it.each(["kick", "ban"] as const)("ends by a %s: the user's server is told, and shows it no more", async (act) => {
+    const world = await worldOf("a", "b", "c");
+    const roomId = await world.shared(version, "a", "c");
+    await done(world.server("a").invite({ roomId, userId: alice, target: bob }));
+    expect(await world.server("b").roomsOf(bob)).toHaveLength(1);
+    await done(world.server("a")[act]({ roomId, userId: alice, target: bob }));
+    await world.deliver();
+    expect(await world.server("b").roomsOf(bob)).toEqual([]);
+    expect(await world.server("b").room(roomId)).toBeUndefined();
+    await expectSame(world, roomId, "a", "c");
+    world.calls.length = 0;
+    await done(world.say("a", roomId, "nothing more is sent there"));
+    await world.deliver();
+    expect(world.callsOf("send").map(({ to }) => to)).toEqual(["c.example"]);
+    expect(world.faults()).toEqual([]);
+  });
+
+  it("stays when a server says so that it did not come from", async () => {
+    const world = await worldOf("a", "b", "c");
+    const roomId = await world.shared(version, "a", "c");
+    const users = version === "12" ? { [carol]: 100 } : { [alice]: 100, [carol]: 100 };
+    const levels = { roomId, userId: alice, type: "m.room.power_levels", content: { users } };
+    await done(world.server("a").setState(levels));
+    await world.deliver();
+    await done(world.server("a").invite({ roomId, userId: alice, target: bob }));
+    await world.deliver();
+    await done(world.server("c").kick({ roomId, userId: carol, target: bob }));
+    await world.deliver();
+    expect(await world.membership("a", roomId, bob)).toBe("leave");
+    expect(await world.server("b").roomsOf(bob)).toHaveLength(1);
+    expect(await codeOf(world.server("b").leave({ roomId, userId: bob }))).toBe("refused_by_peer");
+    expect(await world.server("b").roomsOf(bob)).toEqual([]);
+  });
+
+  if (hasKnocks) {
+    it("ends by the word of any server of the room, if it was a knock", async () => {
+      const world = await worldOf("a", "b", "c");
+      const roomId = await world.shared(version, "a", "c");
+      const users = version === "12" ? { [carol]: 100 } : { [alice]: 100, [carol]: 100 };
+      await done(
+        world.server("a").setState({ roomId, userId: alice, type: "m.room.power_levels", content: { users } }),
+      );
+      const rules = { roomId, userId: alice, type: "m.room.join_rules", content: { join_rule: "knock" } };
+      await done(world.server("a").setState(rules));
+      await world.deliver();
+      await done(world.server("b").knock({ roomId, userId: bob, via: ["a.example"] }));
+      await world.deliver();
+      expect(await world.server("b").roomsOf(bob)).toMatchObject([{ membership: "knock" }]);
+      await done(world.server("c").kick({ roomId, userId: carol, target: bob }));
+      await world.deliver();
+      expect(await world.server("b").roomsOf(bob)).toEqual([]);
+    });
+  }
+
+  it("stays when what would end it is forged, of another kind, or about another invite", async () => {
+    const world = await worldOf("a", "b", "c");
+    const room = await privateRoom(world, version);
+    const { roomId } = room;
+    await done(world.server("a").invite({ roomId, userId: alice, target: bob }));
+    const kickOf = async (content: JsonObject): Promise<JsonObject> =>
+      done(room.template({ type: "m.room.member", stateKey: bob, sender: alice, content }));
+    const good = await kickOf({ membership: "leave" });
+    const kick = signedBy(version, "a", good);
+    const cited = room.state("m.room.member", bob)?.eventId ?? "";
+    const references = (good["auth_events"] as readonly JsonValue[]).filter(
+      (one) => (Array.isArray(one) ? (one as readonly JsonValue[])[0] : one) !== cited,
+    );
+    const events: readonly JsonValue[] = [
+      good,
+      signedBy(version, "c", good),
+      withKey(kick, "signatures", {}),
+      { ...kick, depth: 99 },
+      signedBy(version, "a", { ...good, auth_events: references }),
+      signedBy(version, "c", { ...good, sender: carol }),
+      signedBy(version, "a", { ...good, type: "m.room.topic" }),
+      signedBy(version, "a", { ...good, state_key: userOf("b", "second") }),
+      signedBy(version, "a", { ...good, state_key: carol }),
+      signedBy(version, "a", await kickOf({ membership: "invite" })),
+      signedBy(version, "a", await kickOf({})),
+    ];
+    for (const [at, event] of events.entries()) {
+      const sent = await world.ask("a", "b", "send", { transactionId: `t${at}`, pdus: [event] });
+      expect(sent).toEqual({ ok: true, value: { pdus: {} } });
+      expect(await world.server("b").roomsOf(bob), `event ${at}`).toHaveLength(1);
+    }
+    // Invited anew before the kick of the first invite arrives.
+    await done(world.server("a").kick({ roomId, userId: alice, target: bob }));
+    await done(world.server("a").invite({ roomId, userId: alice, target: bob }));
+    await world.deliver();
+    await world.ask("a", "b", "send", { transactionId: "late", pdus: [kick] });
+    expect(await world.server("b").roomsOf(bob)).toHaveLength(1);
+    // The one that is about the invite of now does end it.
+    const now = signedBy(version, "a", await kickOf({ membership: "leave" }));
+    const sent = await world.ask("a", "b", "send", { transactionId: "now", pdus: [now] });
+    expect(sent).toEqual({ ok: true, value: { pdus: { [pduOf(version, now).eventId]: {} } } });
+    expect(await world.server("b").roomsOf(bob)).toEqual([]);
+    expect(world.faults()).toEqual([]);
+  });
+
+  it("is what the room says once another user of the server is in it", async () => {
+    const world = await worldOf("a", "b");
+    const roomId = await world.shared(version, "a");
+    const second = userOf("b", "second");
+    await done(world.server("a").invite({ roomId, userId: alice, target: second }));
+    await done(world.server("b").join({ roomId, userId: bob, via: ["a.example"] }));
+    await world.deliver();
+    expect(await world.server("b").roomsOf(second)).toEqual([{ roomId, membership: "invite" }]);
+    await done(world.server("a").kick({ roomId, userId: alice, target: second }));
+    await world.deliver();
+    expect(await world.server("b").roomsOf(second)).toEqual([]);
+  });
+});
+
 describe("leaving", () => {
   it("an invite that was taken back is not shown any more once its user wants to be rid of it", async () => {
     const world = await worldOf("a", "b");
     const { roomId } = await privateRoom(world, "10");
     await done(world.server("a").invite({ roomId, userId: alice, target: bob }));
+    world.cut("a", "b");
     await done(world.server("a").kick({ roomId, userId: alice, target: bob }));
+    await world.settle();
+    world.heal("a", "b");
+    expect(await world.server("b").roomsOf(bob)).toHaveLength(1);
     expect(await codeOf(world.server("b").leave({ roomId, userId: bob }))).toBe("refused_by_peer");
     expect(await world.server("b").roomsOf(bob)).toEqual([]);
   });

@@ -65,6 +65,7 @@ const samples: Samples = {
   send_knock: { request: { roomId: ROOM, event: pdu }, answer: { knockRoomState: [pdu] } },
   make_leave: { request: membership, answer: { roomVersion: "11", event: pdu } },
   send_leave: { request: { roomId: ROOM, event: pdu }, answer: {} },
+  exchange_third_party_invite: { request: { roomId: ROOM, event: { type: "m.room.member" } }, answer: {} },
   event: { request: { roomId: ROOM, eventId: "$a" }, answer: { event: pdu } },
   state: { request: { roomId: ROOM, eventId: "$a" }, answer: { state: [pdu], authChain: [pdu, pdu] } },
   state_ids: { request: { roomId: ROOM, eventId: "$a" }, answer: { stateIds: ["$a", "$b"], authChainIds: [] } },
