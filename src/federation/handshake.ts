@@ -32,6 +32,7 @@ import {
   residentRoom,
 } from "./context.js";
 import type { Failed, Federation } from "./context.js";
+import { omittedMembers, serversIn } from "./partial.js";
 import { readKnockState } from "./outside.js";
 
 type Membership = "join" | "knock" | "leave";
@@ -161,20 +162,23 @@ function authoriser(
 export async function serveSendJoin(
   federation: Federation,
   origin: string,
-  { roomId, event }: OperationRequest<"send_join">,
+  { roomId, event, omitMembers }: OperationRequest<"send_join">,
 ): Promise<OperationResult<"send_join">> {
   const adopted = await adopt(federation, origin, { roomId, event, membership: "join" });
   if (!adopted.ok) return adopted;
   const { room, pdu } = adopted.value;
   const at = await room.stateAt(pdu.eventId);
   if (at === undefined) return fail("internal", "the state before the join is not known");
-  const stateIds = at.before.ids();
+  const omitted = omitMembers === true ? omittedMembers(at.before, pdu) : undefined;
+  const stateIds = omitted === undefined ? at.before.ids() : at.before.ids().filter((id) => !omitted.has(id));
   const chain = await room.authChain([...stateIds, pdu.eventId]);
   const inState = new Set(stateIds);
   const rest = chain.filter((id) => !inState.has(id));
   const known = new Map((await room.rows([...stateIds, ...rest])).map((row) => [row.eventId, row.json]));
   const jsonOf = (ids: readonly string[]): readonly JsonValue[] => ids.flatMap((id) => known.get(id) ?? []);
-  return answer<"send_join">({ event: pdu.json, state: jsonOf(stateIds), authChain: jsonOf(rest) });
+  const whole = { event: pdu.json, state: jsonOf(stateIds), authChain: jsonOf(rest) };
+  if (omitted === undefined || omitted.size === 0) return answer<"send_join">(whole);
+  return answer<"send_join">({ ...whole, membersOmitted: true, serversInRoom: serversIn(at.before) });
 }
 
 export async function serveSendKnock(

@@ -72,12 +72,21 @@ export interface Operations {
     readonly answer: EventTemplate;
   };
   readonly send_join: {
-    readonly request: { readonly roomId: string; readonly event: JsonValue };
+    readonly request: {
+      readonly roomId: string;
+      readonly event: JsonValue;
+      /** Whether the state may come without the memberships that the joiner can do without at first. */
+      readonly omitMembers?: boolean;
+    };
     /** The state before the join and its auth chain; `event` is the join as the resident server accepted it. */
     readonly answer: {
       readonly event: JsonValue;
       readonly state: readonly JsonValue[];
       readonly authChain: readonly JsonValue[];
+      /** Whether memberships were left out. */
+      readonly membersOmitted?: boolean;
+      /** Where they were: the servers that had a joined user before the join. */
+      readonly serversInRoom?: readonly string[];
     };
   };
   readonly make_knock: {
