@@ -62,9 +62,10 @@ export class DeviceLists {
     const { userId, streamId, prevIds } = update;
     if (this.#handler.onDeviceLists === undefined || (await this.#handler.wantsDevices?.(userId)) === false) return;
     const followed = this.#follow(userId);
-    if (followed.current && followed.seen.has(streamId)) return;
-    // An update that builds on none begins a sequence, of which nothing is known either.
-    const builds = followed.current && prevIds.length > 0 && prevIds.every((id) => followed.seen.has(id));
+    // An update that builds on none begins a sequence: what was seen before says nothing of it.
+    const continues = followed.current && prevIds.length > 0;
+    if (continues && followed.seen.has(streamId)) return;
+    const builds = continues && prevIds.every((id) => followed.seen.has(id));
     // A list that is on its way would undo an update that it does not include.
     const applies = builds && followed.asking === undefined;
     if (applies && (await this.#tell(followed, { kind: "update", update }))) this.#see(followed, streamId);
