@@ -105,6 +105,14 @@ export interface Operations {
     readonly request: { readonly roomId: string; readonly event: JsonValue };
     readonly answer: Readonly<Record<string, never>>;
   };
+  /**
+   * Asks the server of who made a third-party invite to invite the user whom it has turned out to be for. `event` is a
+   * part of the invite: its type, room, sender, state key and content, with what the identity server signed.
+   */
+  readonly exchange_third_party_invite: {
+    readonly request: { readonly roomId: string; readonly event: JsonValue };
+    readonly answer: Readonly<Record<string, never>>;
+  };
   readonly event: {
     readonly request: { readonly roomId: string; readonly eventId: string };
     readonly answer: { readonly event: JsonValue };
@@ -113,14 +121,6 @@ export interface Operations {
   readonly state: {
     readonly request: { readonly roomId: string; readonly eventId: string };
     readonly answer: { readonly state: readonly JsonValue[]; readonly authChain: readonly JsonValue[] };
-  };
-  /**
-   * Asks the server of who made a third-party invite to invite the user whom it has turned out to be for. `event` is a
-   * part of the invite: its type, room, sender, state key and content, with what the identity server signed.
-   */
-  readonly exchange_third_party_invite: {
-    readonly request: { readonly roomId: string; readonly event: JsonValue };
-    readonly answer: Readonly<Record<string, never>>;
   };
   /** The state before an event as ids, with those of its auth chain. */
   readonly state_ids: {
@@ -161,6 +161,14 @@ export interface Operations {
     };
     /** One entry for each PDU that could be named: empty, or why it was not accepted. */
     readonly answer: { readonly pdus: Readonly<Record<string, { readonly error?: string }>> };
+  };
+  /**
+   * Asks the policy server of the event's room to recommend it. `signatures` holds its signature alone: by its name, by
+   * `ed25519:policy_server`. Whoever asks adds it to those that the event has. A refusal is `forbidden`.
+   */
+  readonly policy_sign: {
+    readonly request: { readonly event: JsonValue };
+    readonly answer: { readonly signatures: JsonValue };
   };
   /** The devices of a user of the answering server, and the `stream_id` of the last update that they include. */
   readonly user_devices: {
