@@ -153,7 +153,9 @@ export class Settling {
       return undefined;
     }
     // The copy that was accepted first judges; a full copy takes the place of a redacted one.
-    const judged = held === undefined || completes(ws.rules, held, event) ? candidate : asHeld(candidate, held);
+    const copy = held === undefined || completes(ws.rules, held, event) ? candidate : asHeld(candidate, held);
+    const signed = ws.withRecommendation(copy.event);
+    const judged = signed === copy.event ? copy : { ...copy, event: signed };
     const outcome = decide(ws, judged);
     if (isLack(outcome)) return outcome;
     if (isWaits(outcome)) {
@@ -342,7 +344,7 @@ export class Settling {
     });
   }
 
-  /** The oldest go first: of the same origin while that has too many, then of all. */
+  /** The oldest go first: of the same origin while that has too many, then of whichever takes the most room. */
   #makeRoom(origin: string, needed: number): void {
     const { limits } = this.#ws.memory;
     const rows = [...this.#ws.pendingRows()];
@@ -355,9 +357,15 @@ export class Settling {
     };
     const [oldest] = ofOrigin;
     if (oldest !== undefined && ofOrigin.length >= limits.pendingPerOrigin) drop(oldest);
-    for (let [next] = rows; next !== undefined; [next] = rows) {
-      if (rows.length < limits.pendingCount && bytes <= limits.pendingBytes) return;
-      drop(next);
+    while (rows.length > 0 && (rows.length >= limits.pendingCount || bytes > limits.pendingBytes)) {
+      const tooLarge = bytes > limits.pendingBytes;
+      const greediest = greediestOrigin(rows, (row) => (tooLarge ? row.bytes : 1), {
+        origin,
+        weight: tooLarge ? needed : 1,
+      });
+      const victim = rows.find((row) => row.origin === greediest) ?? rows[0];
+      if (victim === undefined) return;
+      drop(victim);
     }
   }
 
@@ -372,6 +380,18 @@ export class Settling {
     this.#ws.removePending(eventId);
     this.#evicted++;
   }
+}
+
+/** Whose events weigh most, with one more that is to come. Of equals the one that was heard first. */
+function greediestOrigin(
+  rows: readonly PendingEvent[],
+  weigh: (row: PendingEvent) => number,
+  next: { readonly origin: string; readonly weight: number },
+): string {
+  const weights = new Map<string, number>();
+  for (const row of rows) weights.set(row.origin, (weights.get(row.origin) ?? 0) + weigh(row));
+  weights.set(next.origin, (weights.get(next.origin) ?? 0) + next.weight);
+  return [...weights].reduce((most, one) => (one[1] > most[1] ? one : most))[0];
 }
 
 /** A candidate in its held copy. */

@@ -373,6 +373,17 @@ describe("pending events", () => {
     expect(room.pending).toHaveLength(2);
   });
 
+  it("[cap:limits v:10] of a server that takes the most room go first, however many others have", async () => {
+    const told = story();
+    const { get, room } = await stage(told, [], { limits: { pendingCount: 8, pendingPerOrigin: 100 } });
+    const names = orphans(told, 20);
+    for (const [at, name] of names.slice(0, 3).entries()) await get(told.json(name), `quiet${at}.example`);
+    for (const name of names.slice(3)) await get(told.json(name), "loud.example");
+    const kept = room.pending.map(({ eventId }) => told.nameOf(eventId));
+    expect(kept.slice(0, 3)).toEqual(["orphan0", "orphan1", "orphan2"]);
+    expect(kept.slice(3)).toEqual(names.slice(-5));
+  });
+
   it("[cap:limits v:10] are given up after a time, by the clock", async () => {
     const told = story();
     const { get, room, server } = await stage(told, [], { limits: { pendingAge: 1000 } });
