@@ -409,7 +409,7 @@ function peerReceiver(answers: Partial<PeerAnswers>): Receiver {
     const answer = answers[name];
     await Promise.resolve();
     if (answer === undefined) return { ok: false, error: { code: "not_found", reason: `no ${name} here` } };
-    const made = answer(request, origin);
+    const made = await answer(request, origin);
     return (isFailure(made) ? made : { ok: true, value: made }) as OperationResult<N>;
   };
 }
