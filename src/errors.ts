@@ -27,6 +27,8 @@ export type RefusalCode =
   | "cycle"
   /** The host's own policy refuses it. */
   | "policy_refused"
+  /** The room's policy server does not recommend the event. */
+  | "not_recommended"
   /** The room is not known here, or no user of this server is in it. */
   | "unknown_room"
   /** No server could be reached that would have had to help. */

@@ -1,18 +1,23 @@
 /**
  * Checks 4 to 7 on receipt (spec server-server-api, "Checks performed on receipt of a PDU"), as a function of
- * what is known: the event's auth events, the state before it, the current state, the host's policy. The answer
- * is a decision, or what is lacking, or what it has to wait for; never a guess.
+ * what is known: the event's auth events, the state before it, the current state, the host's policy, what
+ * the room's policy server signed. The answer is a decision, or what is lacking, or what it has to wait for; never a
+ * guess.
  */
 import { checkStateDependent, checkStateIndependent, stateOfAuthEvents } from "../auth/check.js";
+import { ABSENT } from "../dag/state-map.js";
 import { ruleLabel } from "../auth/verdict.js";
 import type { StateLookup } from "../auth/verdict.js";
 import type { Refusal } from "../errors.js";
 import { createEventIdOf } from "../event/pdu.js";
-import type { Pdu } from "../event/pdu.js";
+import type { Pdu, RoomEvent } from "../event/pdu.js";
+import { eventSignedBytes } from "../event/sign.js";
 import type { PolicyRefusal } from "../ports/policy.js";
 import type { StoredVerdict } from "../ports/verdict.js";
 import { isAllowed } from "./held.js";
 import type { Held } from "./held.js";
+import { isExempt, keyOf, namedPolicyServer, POLICY_EVENT, recommendationIn } from "./policy-server.js";
+import type { PolicyServer } from "./policy-server.js";
 import type { Snapshot } from "./snapshot.js";
 import { isLack, isUnresolvable, lacking } from "./workspace.js";
 import type { Lack, Unresolvable, Workspace } from "./workspace.js";
@@ -191,7 +196,8 @@ function softFailure(
     return { standing: "soft-failed", check: "current-state", rule, refusal: now.refusal };
   }
   const refused = policy === "unasked" ? ws.policyOn({ event, origin }) : policy;
-  if (refused === undefined || isLack(refused)) return refused;
+  if (refused === undefined) return unrecommended(ws, event, rule);
+  if (isLack(refused)) return refused;
   const reason = `${refused.code}: ${refused.reason}`;
   const refusal: Refusal = {
     code: "policy_refused",
@@ -214,6 +220,50 @@ function checkNow(ws: Workspace, event: Pdu, before: Snapshot): Against | undefi
   if (isLack(current)) return current;
   if (isUnresolvable(current) || current === before) return undefined;
   return checkAgainst(ws, event, ws.index.lookup(current.state));
+}
+
+/** Check 7 by the room's policy server (server-server-api, "Validating Policy Server signatures"). It is asked last. */
+function unrecommended(ws: Workspace, event: Pdu, rule: string): StoredVerdict | Lack | undefined {
+  // In a room that never had the event this is all that policy servers cost.
+  if (ws.index.keyNumber(POLICY_EVENT, "") === ABSENT || ws.extremities.size === 0 || isExempt(event)) return undefined;
+  const by = policyServerNow(ws);
+  if (by === undefined || isLack(by)) return by;
+  const [key, signature] = [keyOf(by), recommendationIn(event.json, by.server)];
+  if (key !== undefined && signature !== undefined) {
+    const message = eventSignedBytes(ws.rules, event.json);
+    const verified = ws.memory.facts.verifies(signature, message, key);
+    if (verified === undefined) return lacking([], [{ fact: "signature", key, message, signature }]);
+    if (verified) return undefined;
+  }
+  const refusal = ws.recommendationOf(event, by);
+  if (refusal === undefined || isLack(refusal)) return refusal;
+  return { standing: "soft-failed", check: "policy-server", rule, refusal };
+}
+
+/** The policy server that the room's current state names, if it has a joined user there. */
+function policyServerNow(ws: Workspace): PolicyServer | Lack | undefined {
+  const { index, memory } = ws;
+  const agreed = ws.agreed();
+  if (agreed !== undefined) {
+    const by = namedBy(ws, agreed.lookup(POLICY_EVENT, ""));
+    const witness = by === undefined || isLack(by) ? undefined : memory.joined.witness(by.server);
+    const member = witness === undefined ? undefined : agreed.lookup("m.room.member", witness);
+    if (!agreed.unsure() && (by === undefined || isLack(by) || member?.content["membership"] === "join")) return by;
+  }
+  const current = ws.current();
+  if (isLack(current)) return current;
+  if (isUnresolvable(current)) return undefined;
+  const by = namedBy(ws, index.lookup(current.state)(POLICY_EVENT, ""));
+  if (by === undefined || isLack(by)) return by;
+  return memory.joined.has(index, current.state, by.server) ? by : undefined;
+}
+
+/** What the state event says now: redaction leaves nothing of it, in every room version. */
+function namedBy(ws: Workspace, event: RoomEvent | undefined): PolicyServer | Lack | undefined {
+  if (event === undefined) return undefined;
+  const held = ws.held(event.eventId);
+  if (held === undefined && !ws.absent.has(event.eventId)) return lacking([event.eventId]);
+  return held?.redactedBy === undefined ? namedPolicyServer(event.content) : undefined;
 }
 
 /** What an accepted event does to the forward extremities. */

@@ -38,13 +38,17 @@ export function verdictOf(eventId: string, verdict: StoredVerdict, redacted: boo
     case "accepted":
       return { verdict: "accepted", eventId, rule: verdict.rule, basis: verdict.basis, redacted };
     case "soft-failed":
-      return verdict.check === "policy"
-        ? { verdict: "policy-refused", eventId, refusal: verdict.refusal }
-        : { verdict: "soft-failed", eventId, refusal: verdict.refusal };
+      return { verdict: softFailedNames[verdict.check], eventId, refusal: verdict.refusal };
     case "rejected":
       return { verdict: rejectedNames[verdict.check], eventId, refusal: verdict.refusal };
   }
 }
+
+const softFailedNames = Object.freeze({
+  "current-state": "soft-failed",
+  policy: "policy-refused",
+  "policy-server": "not-recommended",
+} as const);
 
 const rejectedNames = Object.freeze({
   size: "rejected-for-size",

@@ -18,6 +18,10 @@ export interface Limits {
   readonly fetchServers: number;
   /** Milliseconds that fetching may take for one call of `receive`. */
   readonly fetchTime: number;
+  /** Milliseconds that asking a room's policy server may take for one call. */
+  readonly policyTime: number;
+  /** How many events it is asked about at once. */
+  readonly policyRequests: number;
   /** How many events that were waiting are decided in one commit. */
   readonly settlePerCommit: number;
   /** How often a commit is tried against other writers before the call gives up. */
@@ -57,6 +61,8 @@ export const defaultLimits: Limits = Object.freeze({
   fetchTime: 60_000,
   settlePerCommit: 200,
   commitAttempts: 20,
+  policyTime: 30_000,
+  policyRequests: 5,
   mergeAbove: 10,
   cachedEvents: 4_000,
   cachedStates: 2_000,

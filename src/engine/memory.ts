@@ -24,6 +24,8 @@ import { Facts } from "./facts.js";
 import { isAllowed } from "./held.js";
 import type { Held } from "./held.js";
 import type { Limits } from "./limits.js";
+import { JoinedServers } from "./policy-server.js";
+import type { Recommendation } from "./policy-server.js";
 import { Snapshots } from "./snapshot.js";
 import type { Snapshot } from "./snapshot.js";
 
@@ -38,6 +40,9 @@ export class RoomMemory {
   readonly snapshots: Snapshots = new Snapshots();
   readonly facts: Facts = new Facts();
   readonly resolutions: Cache<string, Snapshot>;
+  readonly joined: JoinedServers = new JoinedServers();
+  /** What policy servers said of events that a call is about to decide; gone when the call ends. */
+  readonly recommendations: Map<string, Recommendation> = new Map();
   record: RoomRecord | undefined;
   /** Forward extremities with the states after them. */
   extremities: ReadonlyMap<string, Snapshot> = new Map();

@@ -19,6 +19,7 @@ import { encodeUnpadded } from "../crypto/base64.js";
 import type { JsonObject } from "../json/value.js";
 import type { Cancel } from "../ports/cancel.js";
 import type { StateChange } from "../ports/observer.js";
+import type { OperationResult } from "../ports/operations.js";
 import type { RoomRecord, StoredEvent } from "../ports/storage.js";
 import type { Receipt, StoredVerdict, Verdict } from "../ports/verdict.js";
 import type { RoomVersion } from "../versions/room-version.js";
@@ -32,6 +33,9 @@ import type { Control, Patch } from "./control.js";
 import { extremitiesAfter } from "./decide.js";
 import type { Candidate, Mode } from "./decide.js";
 import { fetchForgotten, fetchMissing } from "./fetch.js";
+import { askPolicyServers, PolicySigner } from "./recommend.js";
+import { POLICY_EVENT } from "./policy-server.js";
+import type { Unasked } from "./policy-server.js";
 import { verdictOf } from "./held.js";
 import type { Held } from "./held.js";
 import type { Host } from "./host.js";
@@ -124,6 +128,7 @@ export class Room {
   #opened = false;
   #queue: Promise<unknown> = Promise.resolve();
   #freed: string[] = [];
+  readonly #signer: PolicySigner;
   readonly #listeners = new Set<(update: RoomUpdate) => void>();
 
   constructor(host: Host, roomId: string, version: RoomVersion, onOutbox: (destinations: readonly string[]) => void) {
@@ -131,6 +136,7 @@ export class Room {
     this.roomId = roomId;
     this.version = version;
     this.#onOutbox = onOutbox;
+    this.#signer = new PolicySigner(host, version);
     this.#memory = new RoomMemory(roomId, version, host.limits);
     this.#control = this.#newControl();
   }
@@ -400,7 +406,7 @@ export class Room {
       await this.#run(ws, settling, cancel);
       return settling;
     };
-    const { verdicts } = await this.#remembering(() => this.#locked(judge), cancel);
+    const { verdicts } = await this.#remembering(() => this.#deciding(judge, cancel), cancel);
     const isWanted = (id: string): boolean => {
       const verdict = verdicts.get(id)?.verdict ?? "pending";
       return sifted.has(verdict) || this.#memory.pending.has(id);
@@ -469,10 +475,46 @@ export class Room {
 
   /** Decides and commits, again and again until nobody else wrote in between; then whatever that set free. */
   async #settle(candidates: readonly Candidate[], cancel: Cancel | undefined): Promise<Settled> {
-    const settled = await this.#locked(() => this.#settleOnce(candidates, cancel));
-    while (this.#freed.length > 0) await this.#locked(() => this.#settleOnce([], cancel));
+    const settled = await this.#deciding(() => this.#settleOnce(candidates, cancel), cancel);
+    await this.#settleFreed(cancel);
     await this.#mergeIfNeeded(cancel);
     return settled;
+  }
+
+  async #settleFreed(cancel: Cancel | undefined): Promise<void> {
+    while (this.#freed.length > 0) await this.#deciding(() => this.#settleOnce([], cancel), cancel);
+  }
+
+  /**
+   * Runs work that decides, in the queue. Where it needs the word of the room's policy server, that is asked for
+   * outside of the queue, and the work is done again: with the events that it made itself, if it made any.
+   */
+  async #deciding<T>(work: (made: readonly Pdu[]) => Promise<T>, cancel: Cancel | undefined): Promise<T> {
+    const asked = new Set<string>();
+    let made: readonly Pdu[] = [];
+    try {
+      for (let round = 0; round < this.#host.limits.fetchRounds; round++) {
+        try {
+          return await this.#locked(() => work(made));
+        } catch (error) {
+          if (!(error instanceof UnaskedError)) throw error;
+          ({ made } = error);
+          for (const { event } of error.unasked) asked.add(event.eventId);
+          await this.#ask(error.unasked, cancel);
+        }
+      }
+    } finally {
+      for (const id of asked) this.#memory.recommendations.delete(id);
+    }
+    throw new UsageError(`${this.roomId}: its policy server changed faster than it could be asked`);
+  }
+
+  async #ask(unasked: readonly Unasked[], cancel: Cancel | undefined): Promise<void> {
+    const { facts } = this.#memory;
+    const context = { host: this.#host, version: this.version, facts, own: this.#signer };
+    const answers = await askPolicyServers(context, unasked, cancel);
+    if (cancel?.aborted === true) throw new CancelledError();
+    for (const [eventId, recommendation] of answers) this.#memory.recommendations.set(eventId, recommendation);
   }
 
   async #settleOnce(candidates: readonly Candidate[], cancel: Cancel | undefined): Promise<Settled> {
@@ -509,7 +551,11 @@ export class Room {
   }
 
   async #supply(ws: Workspace, lack: Lack, cancel: Cancel | undefined): Promise<void> {
-    const { policy } = lack;
+    const { policy, unasked } = lack;
+    if (unasked !== undefined) {
+      ws.unasked.set(unasked.event.eventId, unasked);
+      return;
+    }
     if (lack.facts.length === 0 && policy === undefined && lack.events.every((id) => ws.absent.has(id))) {
       throw new ForgottenError(this.roomId, lack.events);
     }
@@ -525,6 +571,13 @@ export class Room {
 
   /** Runs a settling to its end; the steps of the current state are noted only when somebody looks at them. */
   async #run(ws: Workspace, settling: Settling, cancel: Cancel | undefined): Promise<readonly Step[]> {
+    const steps = await this.#try(ws, settling, cancel);
+    requireAsked(ws);
+    return steps;
+  }
+
+  /** The same, where the room's policy server may be asked about more than this first. */
+  async #try(ws: Workspace, settling: Settling, cancel: Cancel | undefined): Promise<readonly Step[]> {
     settling.watch(this.#watched);
     for (let lack = settling.run(); lack !== undefined; lack = settling.run()) await this.#supply(ws, lack, cancel);
     return settling.steps;
@@ -719,16 +772,41 @@ export class Room {
    */
   async emit(drafts: readonly LocalEvent[], options: EmitOptions = {}): Promise<Result<readonly Pdu[]>> {
     for (const draft of drafts) this.#checkLocal(draft);
-    const emit = (): Promise<Result<readonly Pdu[]>> => this.#locked(() => this.#emit([], drafts, options));
-    const result = await this.#remembering(emit, options.cancel);
-    while (this.#freed.length > 0) await this.#locked(() => this.#settleOnce([], options.cancel));
+    const emit = (): Promise<Result<readonly Pdu[]>> => this.#deciding(this.#emitting(drafts, options), options.cancel);
+    const remembering = (): Promise<Result<readonly Pdu[]>> => this.#remembering(emit, options.cancel);
+    // Events that wait for a policy server side by side would all end up side by side in the graph.
+    const isAsking = this.state(POLICY_EVENT) !== undefined;
+    const result = await (isAsking ? this.#inTurn(remembering) : remembering());
+    await this.#settleFreed(options.cancel);
     return result;
+  }
+
+  /** Runs what sends one after the other, while receiving goes on. */
+  #inTurn<T>(send: () => Promise<T>): Promise<T> {
+    const next = this.#sending.then(send, send);
+    this.#sending = next.catch(() => undefined);
+    return next;
+  }
+  #sending: Promise<unknown> = Promise.resolve();
+
+  /** Makes events of drafts, or takes those that were made of them already. */
+  #emitting(
+    drafts: readonly LocalEvent[],
+    options: EmitOptions,
+    first: readonly Pdu[] = [],
+  ): (made: readonly Pdu[]) => Promise<Result<readonly Pdu[]>> {
+    return (made) => (made.length > 0 ? this.#emit(made, [], options) : this.#emit(first, drafts, options));
+  }
+
+  /** As the room's policy server: the signature that recommends an event whose form and signatures hold. */
+  recommend(event: Pdu, origin: string): Promise<OperationResult<"policy_sign">> {
+    return this.#signer.sign(event, origin);
   }
 
   /** As {@link Room.emit}, for a room that does not exist yet: its create event, signed, comes first. */
   begin(create: Pdu, drafts: readonly LocalEvent[], options: EmitOptions = {}): Promise<Result<readonly Pdu[]>> {
     for (const draft of drafts) this.#checkLocal(draft);
-    return this.#locked(() => this.#emit([create], drafts, options));
+    return this.#deciding(this.#emitting(drafts, options, [create]), options.cancel);
   }
 
   #checkLocal(draft: LocalEvent): void {
@@ -752,8 +830,9 @@ export class Room {
         if (!made.ok) return made;
         const refused = await this.#tryOwn(ws, made.value, steps, options.cancel);
         if (refused !== undefined) return { ok: false, error: refused };
-        own.push(made.value);
+        own.push(ws.withRecommendation(made.value));
       }
+      requireAsked(ws, own);
       if (await this.#commit(ws, steps, options.cancel, { ...options, own })) {
         return { ok: true, value: own };
       }
@@ -771,7 +850,7 @@ export class Room {
     const candidate: Candidate = { event, hashMismatch: false, origin: server, mode: "live", policy: undefined };
     ws.absent.add(event.eventId);
     const settling = new Settling(ws, [candidate], clock.now());
-    steps.push(...(await this.#run(ws, settling, cancel)));
+    steps.push(...(await this.#try(ws, settling, cancel)));
     const verdict = settling.verdicts.get(event.eventId);
     return verdict === undefined ? undefined : refusalOf(verdict);
   }
@@ -830,14 +909,17 @@ export class Room {
   /** An event of a local user that would be accepted now, signed and not sent: somebody else is to sign it too. */
   async prepare(draft: LocalEvent, cancel?: Cancel): Promise<Result<Pdu>> {
     this.#checkLocal(draft);
-    const prepare = async (): Promise<Result<Pdu>> => {
+    const prepare = async ([before]: readonly Pdu[]): Promise<Result<Pdu>> => {
       await this.#open(cancel);
-      const made = await this.#make(new Workspace(this.#memory), draft, cancel);
+      const made = before === undefined ? await this.#make(new Workspace(this.#memory), draft, cancel) : ok(before);
       if (!made.ok) return made;
-      const refused = await this.#tryOwn(new Workspace(this.#memory), made.value, [], cancel);
-      return refused === undefined ? made : { ok: false, error: refused };
+      const ws = new Workspace(this.#memory);
+      const refused = await this.#tryOwn(ws, made.value, [], cancel);
+      if (refused !== undefined) return { ok: false, error: refused };
+      requireAsked(ws, [made.value]);
+      return ok(ws.withRecommendation(made.value));
     };
-    return this.#remembering(() => this.#locked(prepare), cancel);
+    return this.#remembering(() => this.#deciding(prepare, cancel), cancel);
   }
 
   /** What a user of another server has to sign to become a member (make_join, make_knock, make_leave). */
@@ -868,8 +950,8 @@ export class Room {
     const { candidate } = admission;
     const work = new Map([[candidate.event.eventId, candidate]]);
     await this.#fetch(work, options);
-    const adopt = (): Promise<Result<Pdu>> => this.#locked(() => this.#adopt([...work.values()], candidate, options));
-    return this.#remembering(adopt, options.cancel);
+    const adopt = (): Promise<Result<Pdu>> => this.#adopt([...work.values()], candidate, options);
+    return this.#remembering(() => this.#deciding(adopt, options.cancel), options.cancel);
   }
 
   async #adopt(
@@ -891,7 +973,7 @@ export class Room {
         !ws.changed ||
         (await this.#commit(ws, steps, options.cancel, { notTo: options.origin, ...options, own: [event] }))
       ) {
-        return { ok: true, value: event };
+        return { ok: true, value: ws.held(event.eventId)?.event ?? event };
       }
     }
     return refuse("undecided", `other writers won every race for ${this.roomId}`);
@@ -922,7 +1004,7 @@ export class Room {
     const ids = imported.slice(joined.authChain.length).flatMap((one) => idOf(one) ?? []);
     const candidates: Candidate[] = imported.flatMap((one) => (one.kind === "candidate" ? [one.candidate] : []));
     const candidate: Candidate = { ...join.candidate, givenState: ids };
-    return this.#locked(() => this.#importJoin(candidates, candidate, options));
+    return this.#deciding(() => this.#importJoin(candidates, candidate, options), cancel);
   }
 
   async #importJoin(state: readonly Candidate[], join: Candidate, options: EmitOptions): Promise<Result<Pdu>> {
@@ -961,6 +1043,8 @@ export class Room {
     for (const sender of [...this.localUsers].sort(compareCodePoints).slice(0, 10)) {
       const made = await this.emit([{ type: MERGE_EVENT, sender, content: {} }], { cancel });
       if (made.ok) return true;
+      // Nobody else's would be recommended either, and each would be waited for.
+      if (made.error.code === "not_recommended" || made.error.code === "unreachable") return false;
     }
     return false;
   }
@@ -986,8 +1070,30 @@ export class ForgottenError extends UsageError {
   }
 }
 
+/** Some of what was decided rests on what the room's policy server has not been asked yet. Nothing was changed. */
+class UnaskedError extends Error {
+  override readonly name = "UnaskedError";
+  readonly unasked: readonly Unasked[];
+  /** Events of this server that were made and not sent. */
+  readonly made: readonly Pdu[];
+  constructor(unasked: readonly Unasked[], made: readonly Pdu[]) {
+    super("the room's policy server has to be asked first");
+    this.unasked = unasked;
+    this.made = made;
+  }
+}
+
+function requireAsked(ws: Workspace, made: readonly Pdu[] = []): void {
+  if (ws.unasked.size > 0) throw new UnaskedError([...ws.unasked.values()], made);
+}
+
 /** Verdicts after which an event has its place in the room's history. */
-const sifted: ReadonlySet<Verdict["verdict"]> = new Set(["accepted", "soft-failed", "policy-refused"] as const);
+const sifted: ReadonlySet<Verdict["verdict"]> = new Set([
+  "accepted",
+  "soft-failed",
+  "policy-refused",
+  "not-recommended",
+] as const);
 
 function receiptOf(
   admission: Admission,

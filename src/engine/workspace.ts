@@ -23,15 +23,18 @@ import type { RoomVersionRules } from "../rules/model.js";
 import { eventRow, isAllowed } from "./held.js";
 import type { Held } from "./held.js";
 import type { RoomMemory } from "./memory.js";
+import { notRecommended, recommended } from "./policy-server.js";
+import type { PolicyServer, Unasked } from "./policy-server.js";
 import { groupRow } from "./snapshot.js";
 import type { Snapshot } from "./snapshot.js";
 
-/** What is lacking: events that storage may have, signatures to verify, and what the host's policy says. */
+/** What is lacking: events that storage may have, signatures to verify, what the host's policy or the room's says. */
 export interface Lack {
   readonly lack: true;
   readonly events: readonly string[];
   readonly facts: readonly FactRequest[];
   readonly policy?: Received;
+  readonly unasked?: Unasked;
 }
 
 /** An event and the server that it came from. */
@@ -113,6 +116,11 @@ export class Workspace {
   readonly absent: Set<string> = new Set();
   /** What the host's policy was asked about here, and what it said. */
   readonly policies: Map<string, PolicyRefusal | undefined> = new Map();
+  /**
+   * Events of which the room's policy server has said nothing yet. They are decided here as if it recommended them, and
+   * nothing of that is committed: it is asked about all of them, and they are decided again.
+   */
+  readonly unasked: Map<string, Unasked> = new Map();
   /** Decided here, in the order of decision; each overrides what memory holds. */
   readonly decided: Map<string, Held> = new Map();
   readonly #supplied = new Map<string, Held>();
@@ -155,6 +163,24 @@ export class Workspace {
   policyOn(received: Received): PolicyRefusal | Lack | undefined {
     const { eventId } = received.event;
     return this.policies.has(eventId) ? this.policies.get(eventId) : { ...lacking([]), policy: received };
+  }
+
+  /** What the room's policy server holds against an event that does not have its signature. */
+  recommendationOf(event: Pdu, by: PolicyServer): Refusal | Lack | undefined {
+    const { eventId } = event;
+    const known = this.memory.recommendations.get(eventId);
+    if (known?.by.server === by.server && known.by.publicKey === by.publicKey) {
+      return "refusal" in known
+        ? known.refusal
+        : notRecommended(event, `the signature of ${by.server} does not verify`);
+    }
+    return this.unasked.has(eventId) ? undefined : { ...lacking([]), unasked: { event, by } };
+  }
+
+  /** The event with the signature that its policy server gave for it here. */
+  withRecommendation(event: Pdu): Pdu {
+    const known = this.memory.recommendations.get(event.eventId);
+    return known !== undefined && "signature" in known ? recommended(event, known.by.server, known.signature) : event;
   }
 
   /** As the rules that look at `auth_events` read events. */

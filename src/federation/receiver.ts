@@ -16,6 +16,7 @@ import {
 import { serveUserDevices } from "./edus/serve.js";
 import { serveInvite } from "./invite.js";
 import { serveQueryKeys, serveServerKeys } from "./keys/serve.js";
+import { servePolicySign } from "./policy-sign.js";
 import {
   serveBackfill,
   serveEvent,
@@ -59,6 +60,7 @@ function handlersOf(transactions: Transactions): Handlers {
     user_devices: serveUserDevices,
     server_keys: serveServerKeys,
     query_keys: serveQueryKeys,
+    policy_sign: servePolicySign,
   };
 }
 
@@ -89,6 +91,7 @@ const guarded: ReadonlySet<OperationName> = new Set(aclProtectedOperations);
 
 /**
  * The ACL of the room that a request names (FL9). Only that of a room that this server is in: of any other it has no
+  policy_sign: [],
  * state, or one that may be long out of date.
  */
 async function deniedRoom(federation: Federation, origin: string, request: unknown): Promise<string | undefined> {

@@ -18,7 +18,14 @@ export type {
   OperationResult,
   Operations,
 } from "./operations.js";
-export type { EventAttempt, InviteAttempt, JoinAttempt, Policy, PolicyRefusal } from "./policy.js";
+export type {
+  EventAttempt,
+  InviteAttempt,
+  JoinAttempt,
+  Policy,
+  PolicyRefusal,
+  RecommendationAttempt,
+} from "./policy.js";
 export type { Random } from "./random.js";
 export type {
   Batch,

@@ -30,6 +30,11 @@ export interface Keys {
   /** Signs bytes with this server's current key. */
   sign(message: Uint8Array, cancel?: Cancel): Awaitable<OwnSignature>;
   /**
+   * Signs as a policy server: 64 bytes, by the key that rooms list for this server in `m.room.policy`. That key should
+   * not be one that this server publishes. Absent: this server is no policy server.
+   */
+  signPolicy?(message: Uint8Array, cancel?: Cancel): Awaitable<Uint8Array>;
+  /**
    * The published keys, one answer for each request and in their order; `undefined` where a key cannot be
    * had now. The port fetches and caches; this server's own keys are among what it knows.
    */

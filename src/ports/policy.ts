@@ -34,6 +34,15 @@ export interface EventAttempt {
   readonly origin: string;
 }
 
+/** An event that another server, or this one, wants recommended by this server as the policy server of its room. */
+export interface RecommendationAttempt {
+  /** Its format, content hash and signatures hold. Whether the rules of the room allow it was not looked at. */
+  readonly event: Pdu;
+  readonly roomVersion: string;
+  /** The server that asks, which need not be the sender's. */
+  readonly origin: string;
+}
+
 /**
  * Hooks that refuse. Each answers a refusal or `undefined`; one that is absent refuses nothing. A refused
  * event of another server is kept as soft-failed, because other servers may accept it; a refused event of
@@ -43,6 +52,12 @@ export interface Policy {
   checkInvite?(attempt: InviteAttempt, cancel?: Cancel): Awaitable<PolicyRefusal | undefined>;
   checkJoin?(attempt: JoinAttempt, cancel?: Cancel): Awaitable<PolicyRefusal | undefined>;
   checkEvent?(attempt: EventAttempt, cancel?: Cancel): Awaitable<PolicyRefusal | undefined>;
+  /**
+   * Asked where rooms name this server as their policy server (`m.room.policy`) and the Keys port can sign as one. An
+   * event that is not refused is signed, and that cannot be taken back. Asked once for an event while it is remembered:
+   * what was said should be said again, else servers part ways over what they show.
+   */
+  checkRecommendation?(attempt: RecommendationAttempt, cancel?: Cancel): Awaitable<PolicyRefusal | undefined>;
   /** Whether to deal with a server at all. */
   checkServer?(server: string, cancel?: Cancel): Awaitable<PolicyRefusal | undefined>;
 }

@@ -11,10 +11,13 @@ export type VerdictBasis = "state-before" | "auth-events";
 export type StoredVerdict =
   /** `rule` is the line that allowed it, such as `v10 rule 4.3.6`. */
   | { readonly standing: "accepted"; readonly rule: string; readonly basis: VerdictBasis }
-  /** Allowed by its auth events and the state before it, not by the room's current state or the host's policy. */
+  /**
+   * Allowed by its auth events and the state before it; not by the room's current state or the host's policy, or not
+   * recommended by the room's policy server.
+   */
   | {
       readonly standing: "soft-failed";
-      readonly check: "current-state" | "policy";
+      readonly check: "current-state" | "policy" | "policy-server";
       readonly rule: string;
       readonly refusal: Refusal;
     }
@@ -38,6 +41,8 @@ export type Verdict =
   | { readonly verdict: "soft-failed"; readonly eventId: string; readonly refusal: Refusal }
   /** Check 7: the host's policy refuses it; kept as soft-failed. */
   | { readonly verdict: "policy-refused"; readonly eventId: string; readonly refusal: Refusal }
+  /** Check 7: the room's policy server does not recommend it, or could not be asked; kept as soft-failed. */
+  | { readonly verdict: "not-recommended"; readonly eventId: string; readonly refusal: Refusal }
   /** Check 4. */
   | { readonly verdict: "rejected-by-auth-events"; readonly eventId: string; readonly refusal: Refusal }
   /** Check 5. */

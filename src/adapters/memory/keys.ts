@@ -30,19 +30,31 @@ export function createKeyDirectory(): KeyDirectory {
 }
 
 /**
- * Keys of a server that signs with one seed. Its public key is published in `directory`, valid at any time.
- * @throws UsageError if the seed is not 32 bytes long.
+ * Keys of a server that signs with one seed. Its public key is published in `directory`, valid at any time. With
+ * another seed it signs as a policy server; that key is not published.
+ * @throws UsageError if a seed is not 32 bytes long.
  */
-export function createMemoryKeys({ server, keyId, seed }: SigningKey, directory: KeyDirectory): Keys {
+export function createMemoryKeys(
+  { server, keyId, seed }: SigningKey,
+  directory: KeyDirectory,
+  { policySeed }: { readonly policySeed?: Uint8Array } = {},
+): Keys {
   const ownSeed = seed.slice();
   directory.publish(server, keyId, { key: publicKeyFromSeed(ownSeed) });
   return Object.freeze({
+    ...(policySeed === undefined ? {} : { signPolicy: policySigner(policySeed) }),
     sign: (message: Uint8Array): OwnSignature => ({ keyId, signature: sign(message, ownSeed) }),
     lookup: (requests: readonly KeyRequest[]): readonly (VerifyKey | undefined)[] =>
       requests.map((request) => directory.find(request.server, request.keyId)),
     verify: (requests: readonly VerifyRequest[]): readonly boolean[] =>
       requests.map(({ key, message, signature }) => directory.provider.verify(signature, message, key)),
   });
+}
+
+function policySigner(seed: Uint8Array): (message: Uint8Array) => Uint8Array {
+  const own = seed.slice();
+  publicKeyFromSeed(own);
+  return (message) => sign(message, own);
 }
 
 /** Bytes can be changed by whoever holds them. */

@@ -93,7 +93,11 @@ export class Lifeline {
   }
 
   guardKeys(keys: Keys): Keys {
+    const signPolicy = keys.signPolicy?.bind(keys);
     return Object.freeze<Keys>({
+      ...(signPolicy === undefined
+        ? {}
+        : { signPolicy: (message, cancel) => this.pass(() => signPolicy(message, cancel)) }),
       sign: (message, cancel) => this.pass(() => keys.sign(message, cancel)),
       lookup: (requests, cancel) => this.pass(() => keys.lookup(requests, cancel)),
       verify: (requests, cancel) => this.pass(() => keys.verify(requests, cancel)),

@@ -87,6 +87,10 @@ const samples: Samples = {
     },
     answer: { pdus: { $a: {}, $b: { error: "not allowed" } } },
   },
+  policy_sign: {
+    request: { event: pdu },
+    answer: { signatures: { "two.example": { "ed25519:policy_server": "c2lnbmF0dXJl" } } },
+  },
   user_devices: {
     request: { userId: "@a:two.example" },
     answer: {
