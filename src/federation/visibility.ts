@@ -192,13 +192,14 @@ function aroundOf(at: { readonly before: StateView; readonly after: StateView })
 // ---- what it is given -----------------------------------------------------------------------------------
 
 /**
- * The form that leaves this server. A redacted message goes out redacted. State events go out as they judge,
- * redacted or not: a server that joins later has to come to the same state as those that were there.
+ * The form that leaves this server: what was redacted goes out redacted, as the receiver would get no redaction of what
+ * happened before it came. What redaction would change the meaning of, to the rules, goes out whole: a server that joins
+ * later has to come to the same state as those that were there.
  */
 export function servedForm(room: Room, row: StoredEvent): JsonObject {
-  const { rules } = room.version;
-  if (row.redactedBy === undefined || Object.hasOwn(row.json, "state_key")) return row.json;
-  return row.json["type"] === "m.room.redaction" ? row.json : redact(rules, row.json);
+  if (row.redactedBy === undefined) return row.json;
+  const bare = redact(room.version.rules, row.json);
+  return losesMeaning(row.json, bare) ? row.json : bare;
 }
 
 /**

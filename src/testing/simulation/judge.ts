@@ -172,7 +172,7 @@ function isAccepted(row: StoredEvent): boolean {
 function compare(world: World, a: Seen, b: Seen, { manyBodied, describe }: JudgeOptions): readonly string[] {
   const wrong = [...lacking(world, a, b, describe), ...lacking(world, b, a, describe)];
   const names = `${a.server.name} and ${b.server.name}`;
-  if (a.current !== b.current) {
+  if (a.current !== b.current && (haveSameEnds(a, b) || !isMute(world, a, b))) {
     wrong.push(`${names} have other current states: ${difference(a.current, b.current, describe)}`);
   }
   for (const [eventId, mine] of a.rows) {
@@ -186,6 +186,16 @@ function compare(world: World, a: Seen, b: Seen, { manyBodied, describe }: Judge
   return wrong;
 }
 
+function haveSameEnds(a: Seen, b: Seen): boolean {
+  const [endsA, endsB] = [a, b].map(({ room }) => [...room.control.forwardExtremities].sort().join(" "));
+  return endsA === endsB;
+}
+
+/** Who may say nothing cannot merge what was soft-failed elsewhere, and keeps it among its extremities. */
+function isMute(world: World, ...seen: readonly Seen[]): boolean {
+  return seen.some(({ server, room }) => world.mute.has(`${server.name} ${room.roomId}`));
+}
+
 /**
  * What one accepted and another does not have. Who was let in again begins with the state that it is given, and
  * what it was told by one alone before that it tells nobody.
@@ -193,6 +203,7 @@ function compare(world: World, a: Seen, b: Seen, { manyBodied, describe }: Judge
 function lacking(world: World, one: Seen, other: Seen, describe: JudgeOptions["describe"]): readonly string[] {
   const { roomId } = one.room;
   if (!world.founded(other.server.name, roomId) || !world.stayed(one.server.name, roomId)) return [];
+  if (isMute(world, one)) return [];
   return [...one.rows.values()]
     .filter((row) => isAccepted(row) && !other.rows.has(row.eventId))
     .map(

@@ -196,7 +196,8 @@ function speak(world: World, server: SimulatedServer, room: Room): void {
     },
     (sent) => {
       if (sent.ok) world.acknowledge(server, roomId, sent.value.eventId);
-      else if (sent.error.code !== "auth_rejected") {
+      else if (sent.error.code === "auth_rejected") world.mute.add(`${server.name} ${roomId}`);
+      else {
         world.fault(`${server.name} cannot say anything any more: ${sent.error.reason}`);
       }
     },
