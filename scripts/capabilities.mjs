@@ -88,7 +88,10 @@ export const groups = Object.freeze([
     [67, "transactions", "Transactions, both sides"],
     [72, "third-party-exchange", "Third-party invites: binding and exchange"],
   ]),
-  define("Trust and moderation", [[80, "server-acl", "Server ACL"]]),
+  define("Trust and moderation", [
+    [80, "server-acl", "Server ACL"],
+    [81, "policy-server", "Policy server"],
+  ]),
   define("Content (I.1)", [
     [84, "text-block", "`m.text` block and choice of representation"],
     [85, "message", "`m.message` validation"],

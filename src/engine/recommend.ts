@@ -154,7 +154,7 @@ export class PolicySigner {
   async #sign(event: Pdu, message: Uint8Array, origin: string): Promise<Signed> {
     const { server, keys, policy } = this.#host;
     if (keys.signPolicy === undefined) {
-      return { ok: false, error: { code: "not_found", reason: `${server} is no policy server` } };
+      return { ok: false, error: { code: "unrecognized", reason: `${server} is no policy server` } };
     }
     const refused = await policy.checkRecommendation?.({ event, roomVersion: this.#version.id, origin });
     if (refused !== undefined) {

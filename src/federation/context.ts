@@ -48,6 +48,7 @@ export function failBy(refusal: Refusal): Failed {
     unknown_room: "not_found",
     too_large: "too_large",
     undecided: "not_found",
+    not_recommended: "forbidden",
     refused_by_peer: "forbidden",
     unreachable: "internal",
   };

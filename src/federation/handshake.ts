@@ -10,6 +10,7 @@ import { reaches } from "../auth/judge.js";
 import { encodeUnpadded } from "../crypto/base64.js";
 import type { Room } from "../engine/room.js";
 import { listOf } from "../engine/fetch.js";
+import { namedPolicyServer, POLICY_EVENT, POLICY_KEY_ID, recommendationIn } from "../engine/policy-server.js";
 import { checkJson, readPdu } from "../event/format.js";
 import type { Pdu } from "../event/pdu.js";
 import { attachSignature, eventSignedBytes, hashEvent } from "../event/sign.js";
@@ -353,7 +354,7 @@ export function joinRemotely(federation: Federation, request: HandshakeRequest, 
     }
     const lie = otherVersion(version, state);
     if (lie !== undefined) return refuse("bad_format", `${server} says ${version.id}, the create event ${lie}`);
-    const accepted = withAuthoriser(event, sent.value.event);
+    const accepted = withRecommendation(withAuthoriser(event, sent.value.event), sent.value.event, state);
     const room = await rooms.forJoin(roomId, version.id, cancel);
     const imported = await room.importJoin(
       { event: accepted, state, authChain, origin: server },
@@ -384,6 +385,16 @@ function withAuthoriser(sent: JsonObject, theirs: JsonValue): JsonObject {
   const added = server !== undefined && isObject(all) ? get(all, server) : undefined;
   if (server === undefined || added === undefined || !isObject(own)) return sent;
   return { ...sent, signatures: { [server]: added, ...own } };
+}
+
+/** The join with the signature of the room's policy server, which the resident server asked for. */
+function withRecommendation(sent: JsonObject, theirs: JsonValue, state: readonly JsonValue[]): JsonObject {
+  const named = state.find((one) => isObject(one) && get(one, "type") === POLICY_EVENT && get(one, "state_key") === "");
+  const content = named === undefined || !isObject(named) ? undefined : get(named, "content");
+  const by = isObject(content) ? namedPolicyServer(content) : undefined;
+  const signature = by === undefined || !isObject(theirs) ? undefined : recommendationIn(theirs, by.server);
+  if (by === undefined || signature === undefined) return sent;
+  return attachSignature(sent, { server: by.server, keyId: POLICY_KEY_ID, signature });
 }
 
 export function knockRemotely(federation: Federation, request: HandshakeRequest): Promise<Result<JsonObject>> {

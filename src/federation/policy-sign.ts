@@ -20,7 +20,7 @@ export async function servePolicySign(
   cancel?: Cancel,
 ): Promise<OperationResult<"policy_sign">> {
   const { host } = federation;
-  if (host.keys.signPolicy === undefined) return fail("not_found", `${host.server} is no policy server`);
+  if (host.keys.signPolicy === undefined) return fail("unrecognized", `${host.server} is no policy server`);
   const roomId = isObject(event) ? get(event, "room_id") : undefined;
   if (typeof roomId !== "string") return fail("invalid_param", "the event names no room");
   const room = await residentRoom(federation, roomId);

@@ -7,10 +7,18 @@ import type { JsonValue } from "../json/value.js";
 import { eventIdOf } from "../event/hashes.js";
 import { checkJson } from "../event/format.js";
 import type { OperationRequest, OperationResult } from "../ports/operations.js";
+import type { Verdict } from "../ports/verdict.js";
 import { answer, fail, isDenied, residentRoom } from "./context.js";
 import type { Federation } from "./context.js";
 import { endOutside } from "./outside.js";
 import { defaultEduLimits } from "./edus/limits.js";
+
+/** What was taken in and is not shown: the server that sent it is not told. */
+const softFailed: ReadonlySet<Verdict["verdict"]> = new Set([
+  "soft-failed",
+  "policy-refused",
+  "not-recommended",
+] as const);
 
 type Answer = Record<string, { readonly error?: string }>;
 
@@ -82,8 +90,7 @@ export class Transactions {
     receipts.forEach((receipt, at) => {
       const eventId = "eventId" in receipt.verdict ? receipt.verdict.eventId : nameOf(room, events[at]);
       if (eventId === undefined) return;
-      const soft = receipt.verdict.verdict === "soft-failed" || receipt.verdict.verdict === "policy-refused";
-      const refusal = soft ? undefined : refusalOf(receipt.verdict);
+      const refusal = softFailed.has(receipt.verdict.verdict) ? undefined : refusalOf(receipt.verdict);
       setOwn(result, eventId, refusal === undefined ? {} : { error: refusal.reason });
     });
   }

@@ -128,6 +128,7 @@ export function classOf(verdict: Verdict | undefined): VerdictClass {
     case "accepted":
     case "soft-failed":
     case "policy-refused":
+    case "not-recommended":
       return "allowed";
     case "rejected-by-auth-events":
     case "rejected-by-state":

@@ -50,6 +50,8 @@ export interface KeyRingOptions {
   readonly store?: KeyStore;
   /** Ed25519 in the host's hands; by default the library's own. */
   readonly verify?: Keys["verify"];
+  /** Makes this server one that rooms can name as their policy server. Its key is not published. */
+  readonly signPolicy?: NonNullable<Keys["signPolicy"]>;
   readonly observer?: Pick<Observer, "onFault">;
   readonly limits?: Partial<KeyLimits>;
 }
@@ -76,6 +78,7 @@ interface Known {
 const POLICY_SERVER_KEY = "ed25519:policy_server";
 
 class Ring implements KeyRing {
+  readonly signPolicy?: NonNullable<Keys["signPolicy"]>;
   readonly #options: KeyRingOptions;
   readonly #limits: KeyLimits;
   readonly #verify: Keys["verify"];
@@ -98,6 +101,7 @@ class Ring implements KeyRing {
     this.#options = options;
     this.#limits = keyLimitsOf(options.limits);
     this.#own = checkOwnKeys(options.own);
+    if (options.signPolicy !== undefined) this.signPolicy = options.signPolicy;
     const provider = rememberingProvider();
     this.#verify =
       options.verify ??

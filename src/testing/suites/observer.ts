@@ -20,6 +20,7 @@ function verdicts(): readonly Verdict[] {
     { verdict: "accepted", eventId, rule: "v11 rule 10", basis: "auth-events", redacted: true },
     { verdict: "soft-failed", eventId, refusal },
     { verdict: "policy-refused", eventId, refusal },
+    { verdict: "not-recommended", eventId, refusal },
     { verdict: "rejected-by-auth-events", eventId, refusal },
     { verdict: "rejected-by-state", eventId, refusal },
     { verdict: "rejected-for-size", eventId, refusal },
