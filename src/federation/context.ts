@@ -45,10 +45,10 @@ export function failBy(refusal: Refusal): Failed {
   const codes: Partial<Record<Refusal["code"], OperationErrorCode>> = {
     auth_rejected: "forbidden",
     policy_refused: "policy_refused",
+    not_recommended: "forbidden",
     unknown_room: "not_found",
     too_large: "too_large",
     undecided: "not_found",
-    not_recommended: "forbidden",
     refused_by_peer: "forbidden",
     unreachable: "internal",
   };

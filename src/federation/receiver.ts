@@ -57,10 +57,10 @@ function handlersOf(transactions: Transactions): Handlers {
     get_missing_events: serveMissingEvents,
     timestamp_to_event: serveTimestampToEvent,
     send: (_, origin, request) => transactions.receive(origin, request),
+    policy_sign: servePolicySign,
     user_devices: serveUserDevices,
     server_keys: serveServerKeys,
     query_keys: serveQueryKeys,
-    policy_sign: servePolicySign,
   };
 }
 
@@ -82,6 +82,7 @@ const texts: Readonly<Record<OperationName, readonly string[]>> = {
   get_missing_events: ["roomId"],
   timestamp_to_event: ["roomId", "dir"],
   send: ["transactionId"],
+  policy_sign: [],
   user_devices: ["userId"],
   server_keys: [],
   query_keys: [],
@@ -91,7 +92,6 @@ const guarded: ReadonlySet<OperationName> = new Set(aclProtectedOperations);
 
 /**
  * The ACL of the room that a request names (FL9). Only that of a room that this server is in: of any other it has no
-  policy_sign: [],
  * state, or one that may be long out of date.
  */
 async function deniedRoom(federation: Federation, origin: string, request: unknown): Promise<string | undefined> {
