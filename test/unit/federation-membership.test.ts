@@ -10,6 +10,7 @@ import type { JsonObject, JsonValue } from "../../src/json/index.js";
 import type { OperationRequest } from "../../src/ports/index.js";
 import { hashEvent } from "../../src/event/sign.js";
 import { withKey } from "../support/engine.js";
+import { rowsOf } from "../support/rows.js";
 import {
   codeOf,
   cosignedBy,
@@ -48,7 +49,7 @@ async function expectSame(world: World, roomId: string, ...names: readonly strin
 }
 
 describe.each(VERSIONS)("membership across servers in version %s", (version) => {
-  it("an invite carries the signatures of both servers and reaches the invited user", async () => {
+  it(`an invite carries both servers' signatures and reaches the invited user [cap:invite v:${version}]`, async () => {
     const world = await worldOf("a", "b");
     const room = await privateRoom(world, version);
     const invite = await done(world.server("a").invite({ roomId: room.roomId, userId: alice, target: bob }));
@@ -61,7 +62,7 @@ describe.each(VERSIONS)("membership across servers in version %s", (version) => 
     expect(await world.server("b").room(room.roomId)).toBeUndefined();
   });
 
-  it("who was invited joins by way of the inviter's server and ends with its state", async () => {
+  it(`who was invited joins by the inviter's server and has its state [cap:join-handshake v:${version}]`, async () => {
     const world = await worldOf("a", "b");
     const room = await privateRoom(world, version);
     await done(world.server("a").invite({ roomId: room.roomId, userId: alice, target: bob }));
@@ -101,7 +102,7 @@ describe.each(VERSIONS)("membership across servers in version %s", (version) => 
     expect(world.faults()).toEqual([]);
   });
 
-  it("a server in the room sends membership events itself, without asking anybody", async () => {
+  it(`a server in the room makes memberships without asking anybody [cap:resident-bypass v:${version}]`, async () => {
     const world = await worldOf("a", "b");
     const roomId = await world.shared(version, "a", "b");
     const second = userOf("b", "second");
@@ -118,7 +119,7 @@ describe.each(VERSIONS)("membership across servers in version %s", (version) => 
     await expectSame(world, roomId, "a", "b");
   });
 
-  it("rejecting an invite needs no join, and the room's servers learn of it", async () => {
+  it(`rejecting an invite needs no join, and the room learns of it [cap:leave-handshake v:${version}]`, async () => {
     const world = await worldOf("a", "b", "c");
     const roomId = await world.shared(version, "a", "c");
     await done(world.server("a").invite({ roomId, userId: alice, target: bob }));
@@ -335,7 +336,7 @@ describe("an invite to another server", () => {
   });
 });
 
-describe.each(VERSIONS)("an invite that is offered in version %s", (version) => {
+describe.each(VERSIONS)("an invite that is offered [cap:invite v:%s]", (version) => {
   /** What b answers to the invite that a would send, changed; and what it keeps of it. */
   async function offer(change: (request: OperationRequest<"invite">) => OperationRequest<"invite">) {
     const world = await worldOf("a", "b");
@@ -571,6 +572,242 @@ describe("a template that another server made", () => {
     expect(await codeOf(world.server("b").join({ roomId, userId: bob, via: ["a.example"] }))).toBe("bad_format");
     expect(await world.server("b").room(roomId)).toBeUndefined();
     expect(await world.node("b").storage.readIntents()).toEqual([]);
+  });
+});
+
+describe("what a server of the room refuses to who asks for a template", () => {
+  const V = "10";
+  type Ask = "make_join" | "make_knock" | "make_leave";
+  interface Case {
+    readonly what: string;
+    readonly code: string;
+    /** Which of the three are refused so; all by default. */
+    readonly of?: readonly Ask[];
+    readonly rule?: string;
+    readonly request?: object;
+    readonly from?: string;
+    readonly prepare?: (world: World, roomId: string) => Promise<unknown>;
+  }
+  const versioned: readonly Ask[] = ["make_join", "make_knock"];
+  const cases: readonly Case[] = [
+    { what: "another server asks", code: "forbidden", from: "c" },
+    { what: "the user id is none", code: "forbidden", request: { userId: "nobody" } },
+    { what: "the user is of this server", code: "forbidden", request: { userId: alice } },
+    { what: "the user id is no text", code: "bad_request", request: { userId: 5 } },
+    { what: "the room id is no text", code: "bad_request", request: { roomId: [] } },
+    { what: "the room is not known", code: "not_found", request: { roomId: "!no:a.example" } },
+    { what: "the room id is none", code: "not_found", request: { roomId: "" } },
+    {
+      what: "this server has left the room",
+      code: "not_found",
+      prepare: (world, roomId) => done(world.server("a").leave({ roomId, userId: alice })),
+    },
+    {
+      what: "the version is not among those that are known",
+      code: "incompatible_room_version",
+      of: versioned,
+      request: { versions: ["9", "11"] },
+    },
+    {
+      what: "no version is known",
+      code: "incompatible_room_version",
+      of: versioned,
+      request: { versions: [] },
+    },
+    {
+      what: "the versions are no texts",
+      code: "incompatible_room_version",
+      of: versioned,
+      request: { versions: [10, ["10"]] },
+    },
+    { what: "the versions are no list", code: "missing_param", of: versioned, request: { versions: V } },
+    {
+      what: "who joins names no version: it knows version 1",
+      code: "incompatible_room_version",
+      of: ["make_join"],
+      request: { versions: undefined },
+    },
+    {
+      what: "who knocks names no version",
+      code: "missing_param",
+      of: ["make_knock"],
+      request: { versions: undefined },
+    },
+    {
+      what: "the user is banned",
+      code: "forbidden",
+      rule: "public",
+      prepare: (world, roomId) => done(world.server("a").ban({ roomId, userId: alice, target: bob })),
+    },
+    { what: "the room is for the invited", code: "forbidden", rule: "invite", of: versioned },
+    { what: "one knocks in a public room", code: "forbidden", rule: "public", of: ["make_knock"] },
+    {
+      what: "one knocks who is invited",
+      code: "forbidden",
+      rule: "knock",
+      of: ["make_knock"],
+      prepare: (world, roomId) => done(world.server("a").invite({ roomId, userId: alice, target: bob })),
+    },
+    {
+      what: "one knocks who is joined",
+      code: "forbidden",
+      of: ["make_knock"],
+      prepare: async (world, roomId) => {
+        await done(world.server("b").join({ roomId, userId: bob, via: ["a.example"] }));
+        await setRule(world, roomId, "knock");
+      },
+    },
+    { what: "one joins who only knocks may", code: "forbidden", rule: "knock", of: ["make_join"] },
+    { what: "one leaves who is not there", code: "forbidden", of: ["make_leave"] },
+  ];
+  const all: readonly Ask[] = ["make_join", "make_knock", "make_leave"];
+
+  async function setRule(world: World, roomId: string, rule: string): Promise<void> {
+    const request = { roomId, userId: alice, type: "m.room.join_rules", content: { join_rule: rule } };
+    await done(world.server("a").setState(request));
+  }
+
+  it.each(cases.flatMap((one) => (one.of ?? all).map((name) => ({ ...one, name }))))(
+    "$name is answered $code when $what",
+    async ({ name, code, rule, request, from = "b", prepare }) => {
+      const world = await worldOf("a", "b", "c");
+      const roomId = await world.shared(V, "a");
+      if (rule !== undefined) await setRule(world, roomId, rule);
+      await prepare?.(world, roomId);
+      await world.deliver();
+      const before = await rowsOf(world.node("a").storage);
+      const asked = { roomId, userId: bob, versions: [V], ...request };
+      const answer = await world.ask(from, "a", name, asked);
+      expect(answer.ok ? "ok" : answer.error.code).toBe(code);
+      const named = answer.ok ? undefined : answer.error.roomVersion;
+      expect(named).toBe(code === "incompatible_room_version" ? V : undefined);
+      expect(await rowsOf(world.node("a").storage)).toEqual(before);
+      expect(world.faults()).toEqual([]);
+    },
+  );
+
+  it("and who joins a room of version 1 need name no version", async () => {
+    const world = await worldOf("a", "b");
+    const roomId = await world.shared("1", "a");
+    const asked = { roomId, userId: bob } as OperationRequest<"make_join">;
+    expect(await codeOf(world.ask("b", "a", "make_join", asked))).toBe("ok");
+  });
+});
+
+describe.each([
+  ["send_join", "join"],
+  ["send_knock", "knock"],
+  ["send_leave", "leave"],
+] as const)("what %s refuses", (name, membership) => {
+  const V = "10";
+  interface Handed {
+    readonly what: string;
+    readonly code: string;
+    readonly event: (good: JsonObject) => JsonValue;
+    readonly from?: string;
+    readonly roomId?: string;
+  }
+  const signed = (event: JsonObject): JsonObject => signedBy(V, "b", event);
+  const other = membership === "join" ? "knock" : "join";
+  const cases: readonly Handed[] = [
+    { what: "no object", code: "invalid_param", event: () => "event" },
+    { what: "nothing", code: "invalid_param", event: () => null },
+    { what: "a list", code: "invalid_param", event: (good) => [signed(good)] },
+    { what: "another type", code: "invalid_param", event: (good) => signed({ ...good, type: "m.room.topic" }) },
+    { what: "no type", code: "invalid_param", event: (good) => signed(withKey(good, "type", undefined)) },
+    {
+      what: "another membership",
+      code: "invalid_param",
+      event: (good) => signed({ ...good, content: { membership: other } }),
+    },
+    {
+      what: "an invite",
+      code: "invalid_param",
+      event: (good) => signed({ ...good, content: { membership: "invite" } }),
+    },
+    { what: "no membership", code: "invalid_param", event: (good) => signed({ ...good, content: {} }) },
+    { what: "content that is none", code: "invalid_param", event: (good) => signed({ ...good, content: membership }) },
+    {
+      what: "another room's",
+      code: "invalid_param",
+      event: (good) => signed({ ...good, room_id: "!other:a.example" }),
+    },
+    { what: "no room's", code: "invalid_param", event: (good) => signed(withKey(good, "room_id", undefined)) },
+    {
+      what: "a user's of another server",
+      code: "invalid_param",
+      event: (good) => signedBy(V, "c", { ...good, sender: carol, state_key: carol }),
+    },
+    {
+      what: "another sender's",
+      code: "invalid_param",
+      event: (good) => signed({ ...good, sender: userOf("b", "other") }),
+    },
+    { what: "no sender's", code: "invalid_param", event: (good) => signed(withKey(good, "sender", undefined)) },
+    {
+      what: "about somebody else",
+      code: "invalid_param",
+      event: (good) => signed({ ...good, state_key: userOf("b", "other") }),
+    },
+    { what: "about nobody", code: "invalid_param", event: (good) => signed(withKey(good, "state_key", undefined)) },
+    { what: "unsigned", code: "invalid_param", event: (good) => hashEvent(good) },
+    { what: "signed by another server", code: "invalid_param", event: (good) => signedBy(V, "c", good) },
+    { what: "changed after it was signed", code: "invalid_param", event: (good) => ({ ...signed(good), depth: 99 }) },
+    { what: "without hash", code: "invalid_param", event: (good) => withKey(signed(good), "hashes", undefined) },
+    { what: "not canonical", code: "invalid_param", event: (good) => ({ ...signed(good), depth: 1.5 }) },
+    {
+      what: "too large",
+      code: "too_large",
+      event: (good) => signed({ ...good, content: { membership, filler: "x".repeat(65_536) } }),
+    },
+    { what: "handed over by another server", code: "invalid_param", event: signed, from: "c" },
+    { what: "of a room that is not known", code: "not_found", event: signed, roomId: "!no:a.example" },
+    {
+      what: "resting on an event that nobody has",
+      code: "not_found",
+      event: (good) => signed({ ...good, prev_events: ["$nobody-has-this"] }),
+    },
+    {
+      what: "refused by the rules",
+      code: "forbidden",
+      event: (good) => signed({ ...good, auth_events: [] }),
+    },
+  ];
+
+  async function scene(): Promise<{ readonly world: World; readonly roomId: string; readonly good: JsonObject }> {
+    const world = await worldOf("a", "b", "c");
+    const roomId = await world.shared(V, "a");
+    const content = { join_rule: membership === "knock" ? "knock" : "public" };
+    await done(world.server("a").setState({ roomId, userId: alice, type: "m.room.join_rules", content }));
+    if (membership === "leave") await done(world.server("a").invite({ roomId, userId: alice, target: bob }));
+    const draft = { type: "m.room.member", stateKey: bob, sender: bob, content: { membership } };
+    return { world, roomId, good: await done((await world.room("a", roomId)).template(draft)) };
+  }
+
+  it.each(cases)("an event that is $what: $code", async ({ code, event, from = "b", roomId: named }) => {
+    const { world, roomId, good } = await scene();
+    const before = await rowsOf(world.node("a").storage);
+    const sent = await world.ask(from, "a", name, { roomId: named ?? roomId, event: event(good) });
+    expect(sent.ok ? "ok" : sent.error.code).toBe(code);
+    expect(await rowsOf(world.node("a").storage)).toEqual(before);
+    expect(world.faults()).toEqual([]);
+  });
+
+  it("and nothing of it when it is right, also when it comes again", async () => {
+    const { world, roomId, good } = await scene();
+    const event = signed(good);
+    const first = await world.ask("b", "a", name, { roomId, event });
+    expect(first.ok).toBe(true);
+    const stored = await rowsOf(world.node("a").storage);
+    expect(await world.ask("b", "a", name, { roomId, event })).toEqual(first);
+    expect(await rowsOf(world.node("a").storage)).toEqual(stored);
+    expect(await world.membership("a", roomId, bob)).toBe(membership);
+    if (!first.ok) return;
+    if (name === "send_leave") expect(first.value).toEqual({});
+    if (name === "send_knock") {
+      const create = previewIn(first, "knockRoomState").find((one) => get(one, "type") === "m.room.create");
+      expect(create, "whole").toHaveProperty("signatures");
+    }
   });
 });
 
@@ -824,36 +1061,41 @@ describe("knocking", () => {
   const knockable = (version: string): JsonObject =>
     version === "10" || version === "12" ? { join_rule: "knock_restricted", allow: [] } : { join_rule: "knock" };
 
-  it.each(["7", "10", "11", "12", "I.1"])("in version %s leads to an invite and a join", async (version) => {
-    const world = await worldOf("a", "b", "c");
-    const room = await privateRoom(world, version, { join_rule: "invite" });
-    const { roomId } = room;
-    await done(world.server("a").invite({ roomId, userId: alice, target: carol }));
-    await done(world.server("c").join({ roomId, userId: carol }));
-    await world.deliver();
-    const rules = { roomId, userId: alice, type: "m.room.join_rules", content: knockable(version) };
-    await done(world.server("a").setState(rules));
-    await world.deliver();
-    const knock = await done(world.server("b").knock({ roomId, userId: bob, via: ["a.example"], reason: "let me in" }));
-    await world.deliver();
-    expect(knock["content"]).toEqual({ membership: "knock", reason: "let me in" });
-    for (const name of ["a", "c"]) expect(await world.membership(name, roomId, bob)).toBe("knock");
-    const [outside] = await world.server("b").roomsOf(bob);
-    expect(outside).toMatchObject({ roomId, membership: "knock" });
-    const answered = world.callsOf("send_knock").flatMap(({ answer }) => previewIn(answer, "knockRoomState"));
-    expect(
-      answered.find((event) => get(event, "type") === "m.room.create"),
-      "whole",
-    ).toHaveProperty("signatures");
-    const kept = outside?.outside?.state ?? [];
-    expect(kept.map((event) => get(event, "type"))).toContain("m.room.create");
-    for (const event of kept) expect(Object.keys(event).sort(), "stripped").toEqual(STRIPPED);
-    await done(world.server("a").invite({ roomId, userId: alice, target: bob }));
-    expect(await world.server("b").roomsOf(bob)).toMatchObject([{ membership: "invite" }]);
-    await done(world.server("b").join({ roomId, userId: bob }));
-    await world.deliver();
-    await expectSame(world, roomId, "a", "b", "c");
-  });
+  it.each(["7", "10", "11", "12", "I.1"])(
+    "leads to an invite and a join [cap:knock-handshake v:%s]",
+    async (version) => {
+      const world = await worldOf("a", "b", "c");
+      const room = await privateRoom(world, version, { join_rule: "invite" });
+      const { roomId } = room;
+      await done(world.server("a").invite({ roomId, userId: alice, target: carol }));
+      await done(world.server("c").join({ roomId, userId: carol }));
+      await world.deliver();
+      const rules = { roomId, userId: alice, type: "m.room.join_rules", content: knockable(version) };
+      await done(world.server("a").setState(rules));
+      await world.deliver();
+      const knock = await done(
+        world.server("b").knock({ roomId, userId: bob, via: ["a.example"], reason: "let me in" }),
+      );
+      await world.deliver();
+      expect(knock["content"]).toEqual({ membership: "knock", reason: "let me in" });
+      for (const name of ["a", "c"]) expect(await world.membership(name, roomId, bob)).toBe("knock");
+      const [outside] = await world.server("b").roomsOf(bob);
+      expect(outside).toMatchObject({ roomId, membership: "knock" });
+      const answered = world.callsOf("send_knock").flatMap(({ answer }) => previewIn(answer, "knockRoomState"));
+      expect(
+        answered.find((event) => get(event, "type") === "m.room.create"),
+        "whole",
+      ).toHaveProperty("signatures");
+      const kept = outside?.outside?.state ?? [];
+      expect(kept.map((event) => get(event, "type"))).toContain("m.room.create");
+      for (const event of kept) expect(Object.keys(event).sort(), "stripped").toEqual(STRIPPED);
+      await done(world.server("a").invite({ roomId, userId: alice, target: bob }));
+      expect(await world.server("b").roomsOf(bob)).toMatchObject([{ membership: "invite" }]);
+      await done(world.server("b").join({ roomId, userId: bob }));
+      await world.deliver();
+      await expectSame(world, roomId, "a", "b", "c");
+    },
+  );
 
   it("is taken back by leaving", async () => {
     const world = await worldOf("a", "b");

@@ -26,7 +26,7 @@ async function stored(world: World, roomId: string): Promise<unknown> {
   return { room: await storage.openRoom(roomId), changes: await storage.changesSince(roomId, 0) };
 }
 
-describe("a server without anybody in the room [cap:transactions]", () => {
+describe("a server without anybody in the room", () => {
   it("has nothing kept, and nobody else asked, for events with parents that it made up", async () => {
     const world = await worldOf("a", "b");
     world.peer("x", {

@@ -42,7 +42,7 @@ async function heard(world: World, name: string, roomId: string): Promise<readon
   });
 }
 
-describe.each(VERSIONS)("a transaction in version %s", (version) => {
+describe.each(VERSIONS)("a transaction [cap:transactions v:%s]", (version) => {
   it("is answered for each PDU, and answered the same when it comes again", async () => {
     const world = await worldOf("a", "b");
     const roomId = await world.shared(version, "a", "b");
@@ -92,7 +92,7 @@ describe.each(VERSIONS)("a transaction in version %s", (version) => {
   });
 });
 
-describe("receiving transactions", () => {
+describe("receiving transactions [cap:transactions]", () => {
   it("51 PDUs are refused whole and 50 are taken", async () => {
     const world = await worldOf("a", "b");
     const roomId = await world.shared("10", "a", "b");
@@ -160,7 +160,7 @@ describe("receiving transactions", () => {
   });
 });
 
-describe("delivering", () => {
+describe("delivering [cap:transactions]", () => {
   it("an answer that was lost leads to the same transaction again, which is not applied twice", async () => {
     const world = await worldOf("a", "b");
     const roomId = await world.shared("10", "a", "b");
