@@ -722,6 +722,25 @@ describe("a server that does not answer", () => {
     expect(world.server("a").isDelivering).toBe(false);
   });
 
+  it("is not told what had to wait while it was tried, either", async () => {
+    const roomId = await two();
+    const { edus } = world.server("a");
+    let fail = (): void => undefined;
+    const failed = new Promise<void>((resolve) => (fail = resolve));
+    const unreachable = { ok: false, error: { code: "unreachable", reason: "no" } } as const;
+    world.intercept((call) => (call.name === "send" ? failed.then(() => unreachable) : undefined));
+    await done(edus.typing({ roomId, userId: alice, typing: true }));
+    await tick();
+    await done(edus.receipt({ roomId, userId: alice, eventId: EVENT }));
+    fail();
+    await tick();
+    world.intercept(undefined);
+    await world.deliver();
+    await done(edus.toDevice(toBob("later")));
+    await world.deliver();
+    expect([hereB.typing, hereB.receipts, hereB.bodies]).toEqual([[], [], ["later"]]);
+  });
+
   it("gets messages to devices when it is back, in order, and each once", async () => {
     await two();
     const { edus } = world.server("a");
@@ -743,7 +762,7 @@ describe("a server that does not answer", () => {
   });
 
   it("gets them from a sender that was restarted meanwhile too", async () => {
-    await two();
+    await two({ edus: { transactionEdus: 1 } });
     world.network.block("b.example", "a.example");
     await done(world.server("a").edus.toDevice(toBob("one")));
     await done(world.server("a").edus.deviceListUpdate({ userId: alice, deviceId: "X", streamId: 1 }));
@@ -759,6 +778,24 @@ describe("a server that does not answer", () => {
     expect(hereB.changes).toEqual(["outdated"]);
     expect(hereB.codes, "the first came again, in another transaction").toContain("duplicate");
     expect(await world.node("a").storage.readIntents()).toEqual([]);
+  });
+
+  it("gets them once from a sender that stopped and began again", async () => {
+    await two();
+    world.cut("a", "b");
+    await done(world.server("a").edus.toDevice(toBob("one")));
+    await world.settle();
+    await done(world.server("a").edus.toDevice(toBob("two")));
+    world.server("a").stop();
+    await done(world.server("a").edus.toDevice(toBob("three")));
+    await world.settle();
+    world.heal("a", "b");
+    world.calls.length = 0;
+    expect(sentTo("b")).toEqual([]);
+    await world.server("a").start();
+    await world.deliver();
+    expect(hereB.bodies).toEqual(["one", "two", "three"]);
+    expect(sentTo("b").flat().length).toBe(3);
   });
 
   it("has a queue of a certain length, in which the last device update of a user stands for all", async () => {
@@ -888,6 +925,17 @@ describe("a message to devices", () => {
       [userOf("b", "other"), "id"],
     ]);
     expect(hereA.codes).toEqual(["duplicate", "duplicate"]);
+  });
+
+  it("is taken once when it comes again while it is worked on", async () => {
+    const heard = new Heard();
+    const onToDevice = async (one: ToDevice): Promise<void> => {
+      await tick();
+      heard.messages.push(one);
+    };
+    await two({ handler: { ...heard.handler, onToDevice } });
+    expect(await Promise.all([send("b", "a", [message()]), send("b", "a", [message()])])).toEqual(["ok", "ok"]);
+    expect([heard.messages.length, heard.codes]).toEqual([1, ["duplicate"]]);
   });
 
   it("is known after a restart where the host's store outlives it", async () => {
@@ -1072,6 +1120,17 @@ describe("an update of devices that builds on what is not known", () => {
     await b.update(5, []);
     await b.update(6, []);
     expect(hereA.changes).toEqual(["outdated", "list 5", "outdated", "list 5", "outdated", "list 5"]);
+  });
+
+  it("is known by no number that was given before its server began anew", async () => {
+    const b = await playedB();
+    await b.update(5);
+    await b.update(6);
+    b.place = 1;
+    await b.update(1, []);
+    b.place = 6;
+    await b.update(6, [5]);
+    expect(hereA.changes).toEqual(["outdated", "list 5", "update 6", "outdated", "list 1", "outdated", "list 6"]);
   });
 
   it("is not one that came before", async () => {
