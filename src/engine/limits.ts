@@ -38,6 +38,8 @@ export interface Limits {
   readonly outboxRows: number;
   /** Events in an answer to `backfill` or `get_missing_events`. */
   readonly answerEvents: number;
+  /** Rooms in an answer to `public_rooms` or `hierarchy`, and taken from one. */
+  readonly answerRooms: number;
   /** Events in the state and auth chain of an answer to `send_join` or `state`. */
   readonly joinEvents: number;
   /** First pause after a failed delivery, and the longest, in milliseconds. */
@@ -70,6 +72,7 @@ export const defaultLimits: Limits = Object.freeze({
   transactionPdus: 50,
   outboxRows: 500,
   answerEvents: 100,
+  answerRooms: 100,
   joinEvents: 1_000_000,
   retryFirst: 1_000,
   retryLongest: 60 * 60 * 1000,

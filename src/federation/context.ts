@@ -9,6 +9,7 @@ import { readEvent } from "../event/loose.js";
 import { isState } from "../event/pdu.js";
 import { get, isObject } from "../json/value.js";
 import type { JsonObject, JsonValue } from "../json/value.js";
+import type { Directory } from "../ports/directory.js";
 import { isServerAllowed, parseServerAcl } from "./acl.js";
 import type { ServerAcl } from "./acl.js";
 import type { OperationError, OperationErrorCode, OperationName, OperationResult } from "../ports/operations.js";
@@ -21,6 +22,8 @@ export interface Federation {
   readonly rooms: Rooms;
   /** What this server answers to who asks for keys. */
   readonly publishes?: KeyPublisher | undefined;
+  /** What this server says of its users and of the rooms that it lists. */
+  readonly directory?: Directory | undefined;
   /** What this server does with EDUs; without it they are ignored. */
   readonly edus?: EduModule | undefined;
 }

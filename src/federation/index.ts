@@ -63,6 +63,10 @@ export type {
 } from "./edus/index.js";
 export { errorForms, fromMatrixError, toMatrixError } from "./errors.js";
 export type { ErrorForm, MatrixError } from "./errors.js";
+export type { Profile, ResolvedAlias, Software } from "./queries/directory.js";
+export type { Exploring, Hierarchy, SpaceChild } from "./queries/hierarchy.js";
+export type { PublicRooms, PublicRoomsQuery } from "./queries/public-rooms.js";
+export type { RoomSummary } from "./queries/summary.js";
 export { formatXMatrix, parseXMatrix, requestSignedBytes, signRequest, verifyRequest } from "./request-auth.js";
 export { MAX_X_MATRIX_HEADERS, MAX_X_MATRIX_LENGTH, MAX_X_MATRIX_PARAMETERS } from "./request-auth.js";
 export type {

@@ -25,6 +25,9 @@ import {
   serveState,
   serveStateIds,
 } from "./retrieve.js";
+import { serveOpenIdUserInfo, serveQueryDirectory, serveQueryProfile, serveVersion } from "./queries/directory.js";
+import { serveHierarchy } from "./queries/hierarchy.js";
+import { servePublicRooms } from "./queries/public-rooms.js";
 import { serveExchange } from "./third-party.js";
 import { serveTimestampToEvent } from "./timestamp.js";
 import type { Transactions } from "./transactions.js";
@@ -61,6 +64,12 @@ function handlersOf(transactions: Transactions): Handlers {
     user_devices: serveUserDevices,
     server_keys: serveServerKeys,
     query_keys: serveQueryKeys,
+    query_directory: serveQueryDirectory,
+    query_profile: serveQueryProfile,
+    public_rooms: servePublicRooms,
+    hierarchy: serveHierarchy,
+    openid_userinfo: serveOpenIdUserInfo,
+    version: serveVersion,
   };
 }
 
@@ -86,6 +95,12 @@ const texts: Readonly<Record<OperationName, readonly string[]>> = {
   user_devices: ["userId"],
   server_keys: [],
   query_keys: [],
+  query_directory: ["roomAlias"],
+  query_profile: ["userId"],
+  public_rooms: [],
+  hierarchy: ["roomId"],
+  openid_userinfo: ["accessToken"],
+  version: [],
 };
 
 const guarded: ReadonlySet<OperationName> = new Set(aclProtectedOperations);
@@ -100,8 +115,16 @@ async function deniedRoom(federation: Federation, origin: string, request: unkno
   return room !== undefined && (await isDenied(room, origin)) ? room.roomId : undefined;
 }
 
-/** Operations that are asked for before anybody can prove who asks (server-server-api, "Retrieving server keys"). */
-const anonymous: ReadonlySet<OperationName> = new Set<OperationName>(["server_keys", "query_keys"]);
+/**
+ * Operations for which nobody has to prove who asks: keys, which come before any proof (server-server-api, "Retrieving
+ * server keys"), and what anybody may know.
+ */
+const anonymous: ReadonlySet<OperationName> = new Set<OperationName>([
+  "server_keys",
+  "query_keys",
+  "openid_userinfo",
+  "version",
+]);
 
 function lackingText(name: OperationName, request: unknown): string | undefined {
   const keys = texts[name];
@@ -123,7 +146,7 @@ export function receiverOf(
     request: OperationRequest<N>,
     cancel?: Cancel,
   ): Promise<OperationResult<N>> => {
-    if (!Object.hasOwn(handlers, name)) return fail("bad_request", `there is no operation ${name}`);
+    if (!Object.hasOwn(handlers, name)) return fail("unrecognized", `there is no operation ${name}`);
     const lacking = lackingText(name, request);
     if (lacking !== undefined) return fail("bad_request", `\`${lacking}\` must be a string`);
     try {

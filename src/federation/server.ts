@@ -20,6 +20,7 @@ import { get } from "../json/value.js";
 import type { JsonObject } from "../json/value.js";
 import type { Cancel } from "../ports/cancel.js";
 import type { ThirdPartyIdentifier } from "../ports/identity.js";
+import type { Directory } from "../ports/directory.js";
 import type { Intent, OutsideMembership } from "../ports/storage.js";
 import type { Receipt } from "../ports/verdict.js";
 import type { Federation } from "./context.js";
@@ -29,6 +30,12 @@ import { inviteRemotely } from "./invite.js";
 import type { EduModule, Edus, EduSender } from "./edus/module.js";
 import type { KeyPublisher } from "./keys/publisher.js";
 import { Outbox } from "./outbox.js";
+import { openIdUser, queryProfile, resolveAlias, versionOf } from "./queries/directory.js";
+import type { Profile, ResolvedAlias, Software } from "./queries/directory.js";
+import { hierarchyOf } from "./queries/hierarchy.js";
+import type { Exploring, Hierarchy } from "./queries/hierarchy.js";
+import { publicRoomsOf } from "./queries/public-rooms.js";
+import type { PublicRooms, PublicRoomsQuery } from "./queries/public-rooms.js";
 import { receiverOf } from "./receiver.js";
 import { eventAt } from "./timestamp.js";
 import type { EventAtTime, Seeking } from "./timestamp.js";
@@ -76,6 +83,8 @@ export interface RoomOfUser {
 export interface ServerOptions extends HostOptions {
   /** What is answered to who asks for keys. A key ring is both this and {@link HostOptions.keys}. */
   readonly publishes?: KeyPublisher;
+  /** What is told of this server's own users and aliases, and of the rooms that it lists. */
+  readonly directory?: Directory;
   /** What is done with typing, receipts, presence and device messages (`createEdus`). Without it they are ignored. */
   readonly edus?: Edus;
 }
@@ -88,6 +97,7 @@ export class Server {
   readonly host: Host;
   readonly rooms: Rooms;
   readonly #publishes: KeyPublisher | undefined;
+  readonly #directory: Directory | undefined;
   readonly #edus: EduModule | undefined;
   readonly #outbox: Outbox;
   readonly #transactions: Transactions;
@@ -96,6 +106,7 @@ export class Server {
   constructor(options: ServerOptions) {
     this.host = hostOf(options);
     this.#publishes = options.publishes;
+    this.#directory = options.directory;
     this.rooms = new Rooms(this.host, (destinations) => {
       this.#outbox.kick(destinations);
     });
@@ -111,7 +122,13 @@ export class Server {
   }
 
   get #federation(): Federation {
-    return { host: this.host, rooms: this.rooms, publishes: this.#publishes, edus: this.#edus };
+    return {
+      host: this.host,
+      rooms: this.rooms,
+      publishes: this.#publishes,
+      directory: this.#directory,
+      edus: this.#edus,
+    };
   }
 
   /** Begins to answer other servers, to deliver what is queued, and to finish what a restart interrupted. */
@@ -403,6 +420,38 @@ export class Server {
       if (room === undefined) return this.#notHere(roomId);
       return { ok: true, value: await eventAt(this.#federation, room, seeking) };
     });
+  }
+
+  // ---- queries --------------------------------------------------------------------------------------------
+
+  /** The room behind an alias, of whichever server; `undefined` if its server knows no such alias. */
+  resolveAlias(alias: string, cancel?: Cancel): Promise<Result<ResolvedAlias | undefined>> {
+    return settled(() => resolveAlias(this.#federation, alias, cancel));
+  }
+
+  /** What a user's server tells of them, or of one field; `undefined` if it knows no such user or field. */
+  queryProfile(userId: string, field?: string, cancel?: Cancel): Promise<Result<Profile | undefined>> {
+    return settled(() => queryProfile(this.#federation, { userId, cancel, ...(field === undefined ? {} : { field }) }));
+  }
+
+  /** A page of the rooms that a server lists for everybody. */
+  publicRoomsOf(server: string, query: PublicRoomsQuery = {}, cancel?: Cancel): Promise<Result<PublicRooms>> {
+    return settled(() => publicRoomsOf(this.#federation, server, query, cancel));
+  }
+
+  /** A space and the rooms in it, as this server or the first of `via` that answers knows them. */
+  hierarchyOf(request: Exploring): Promise<Result<Hierarchy | undefined>> {
+    return settled(() => hierarchyOf(this.#federation, request));
+  }
+
+  /** The user of a server who generated an OpenID token there; `undefined` if the server does not know the token. */
+  openIdUser(server: string, accessToken: string, cancel?: Cancel): Promise<Result<string | undefined>> {
+    return settled(() => openIdUser(this.#federation, server, accessToken, cancel));
+  }
+
+  /** What software a server says that it is. */
+  versionOf(server: string, cancel?: Cancel): Promise<Result<Software>> {
+    return settled(() => versionOf(this.#federation, server, cancel));
   }
 
   // ---- upgrade --------------------------------------------------------------------------------------------

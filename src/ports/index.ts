@@ -1,10 +1,12 @@
 /**
- * What a host injects: storage, transport, keys, clock, randomness, policy, identity, an observer. Types only.
+ * What a host injects: storage, transport, keys, clock, randomness, policy, identity, a directory, an observer. Types
+ * only.
  *
  * @module
  */
 export type { Awaitable, Cancel } from "./cancel.js";
 export type { Clock } from "./clock.js";
+export type { AliasTarget, Directory, RoomNetwork } from "./directory.js";
 export type { Identity, ThirdPartyIdentifier } from "./identity.js";
 export type { KeyRequest, Keys, OwnSignature, VerifyRequest } from "./keys.js";
 export type { LostState, Metric, Observer, StateCause, StateChange, StateDifference } from "./observer.js";

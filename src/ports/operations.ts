@@ -199,6 +199,58 @@ export interface Operations {
     };
     readonly answer: { readonly serverKeys: readonly JsonValue[] };
   };
+  /** The room behind an alias of the answering server, and servers to join it by. */
+  readonly query_directory: {
+    readonly request: { readonly roomAlias: string };
+    readonly answer: { readonly roomId: string; readonly servers: readonly string[] };
+  };
+  /** The profile of a user of the answering server, by the names of its fields; of `field` alone, if there is one. */
+  readonly query_profile: {
+    readonly request: { readonly userId: string; readonly field?: string };
+    readonly answer: { readonly profile: JsonValue };
+  };
+  /** Rooms that the answering server lists for everybody, page by page. A token of an earlier answer is `since`. */
+  readonly public_rooms: {
+    readonly request: {
+      /** 0 is as many as the server gives. */
+      readonly limit?: number;
+      readonly since?: string;
+      readonly filter?: {
+        /** Part of a name, a topic or an alias. */
+        readonly genericSearchTerm?: string;
+        /** Types of rooms; `null` for rooms without one. */
+        readonly roomTypes?: readonly (string | null)[];
+      };
+      readonly includeAllNetworks?: boolean;
+      readonly thirdPartyInstanceId?: string;
+    };
+    readonly answer: {
+      readonly chunk: readonly JsonValue[];
+      readonly nextBatch?: string;
+      readonly prevBatch?: string;
+      readonly totalRoomCountEstimate?: number;
+    };
+  };
+  /** A space, and a summary of each room in it that the asking server could read or join; ids of those it could not. */
+  readonly hierarchy: {
+    readonly request: { readonly roomId: string; readonly suggestedOnly?: boolean };
+    readonly answer: {
+      readonly room: JsonValue;
+      readonly children: readonly JsonValue[];
+      readonly inaccessibleChildren: readonly string[];
+    };
+  };
+  /** The user of the answering server who generated a token. Nobody has to prove who asks. */
+  readonly openid_userinfo: {
+    readonly request: { readonly accessToken: string };
+    readonly answer: { readonly sub: string };
+  };
+  /** What software the answering server is. Nobody has to prove who asks. */
+  readonly version: {
+    /** Asks for nothing in particular. */
+    readonly request: object;
+    readonly answer: { readonly name?: string; readonly version?: string };
+  };
 }
 
 export type OperationName = keyof Operations;

@@ -106,6 +106,24 @@ const samples: Samples = {
     request: { serverKeys: { "one.example": {}, "three.example:8448": { "ed25519:a_1": { minimumValidUntilTs: 1 } } } },
     answer: { serverKeys: [pdu, { server_name: "three.example:8448" }] },
   },
+  query_directory: {
+    request: { roomAlias: "#ä b/?&=%:two.example:8448" },
+    answer: { roomId: ROOM, servers: ["one.example", "three.example:8448"] },
+  },
+  query_profile: {
+    request: { userId: "@a/b=c:two.example", field: "org.example.häß" },
+    answer: { profile: { "org.example.häß": [{ name: "häß 😀" }, null] } },
+  },
+  public_rooms: {
+    request: { limit: 10, since: "p1 &=%", filter: { genericSearchTerm: "häß", roomTypes: ["m.space", null] } },
+    answer: { chunk: [{ room_id: ROOM }], nextBatch: "p2", prevBatch: "p0", totalRoomCountEstimate: 3 },
+  },
+  hierarchy: {
+    request: { roomId: ROOM, suggestedOnly: true },
+    answer: { room: { room_id: ROOM, children_state: [pdu] }, children: [], inaccessibleChildren: ["!x:one.example"] },
+  },
+  openid_userinfo: { request: { accessToken: "a/b+c=&%" }, answer: { sub: "@a:two.example" } },
+  version: { request: {}, answer: { name: "häß", version: "1.0-α" } },
 };
 // The compiler has seen that the keys are the names.
 const names = Object.keys(samples) as OperationName[];
