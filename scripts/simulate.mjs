@@ -47,6 +47,9 @@ function integer(name, text) {
   process.exit(2);
 }
 
+/** Every so many runs of a process a line says that it goes on. */
+const PROGRESS = 5000;
+
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
 async function bundle() {
@@ -97,6 +100,7 @@ async function work() {
       totals.crashes += report.crashes;
       totals.skipped += report.skipped.size;
       totals.commands += report.script.commands.length;
+      if (totals.runs % PROGRESS === 0) process.send?.({ progress: totals.runs });
     },
   });
   const found =
@@ -123,7 +127,9 @@ function startWorker(seed, runs) {
     /** @type {Told | undefined} */
     let told;
     child.on("message", (message) => {
-      told = /** @type {Told} */ (message);
+      const { progress } = /** @type {{ readonly progress?: number }} */ (message);
+      if (progress === undefined) told = /** @type {Told} */ (message);
+      else console.log(`seed ${seed}: ${progress} of ${runs} so far`);
     });
     child.on("exit", (code) => {
       if (told === undefined) reject(new Error(`the process with seed ${seed} ended with ${code} and said nothing`));

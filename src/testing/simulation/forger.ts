@@ -57,8 +57,8 @@ export class Forger {
         backfill: (_, __, result) => mapOk(result, ({ events }) => ({ events: visible(events) })),
         get_missing_events: (_, __, result) => mapOk(result, ({ events }) => ({ events: visible(events) })),
         state: (_, { eventId }, result) => (this.#isAfterWithheld(eventId) ? notFound() : result),
-        // Who joins by a server that hides what it builds on is cut off by it (docs/simulation.md).
-        make_join: (_, __, result) => (this.#withheld.size > 0 ? notFound() : result),
+        // Who joins by a server whose events others do not get is cut off with it (docs/simulation.md).
+        make_join: (_, __, result) => (this.#withheld.size > 0 || world.wasDenied ? notFound() : result),
         state_ids: (_, { eventId }, result) => (this.#isAfterWithheld(eventId) ? notFound() : result),
       },
       // Its engine does not know that some of what it knows is secret.

@@ -155,8 +155,10 @@ async function kept(world: World, roomId: string, all: readonly Seen[]): Promise
     for (const { server: other, rows } of all) {
       // A server that left for a while gets a state when it is back, not all that it missed.
       if (!audience.has(other.name) || !world.stayed(other.name, roomId)) continue;
-      // What cannot be verified is not kept. Who is in the room gets it again with what cites it, others do not.
-      if (world.keysWereHidden && !author.room.isServerJoined(other.name)) continue;
+      // What cannot be verified is not kept. Who is in the room gets it again with what cites it, others do not; and
+      // who came back cites nothing of what it sent before it left.
+      const citing = author.room.isServerJoined(other.name) && world.stayed(server, roomId);
+      if (world.keysWereHidden && !citing) continue;
       const row = rows.get(eventId);
       if (row !== undefined && !isRejected(row)) continue;
       wrong.push(`${other.name} ${row === undefined ? "never got" : "rejected"} ${eventId}, acknowledged by ${server}`);

@@ -117,6 +117,7 @@ async function performUser(world: World, command: UserCommand): Promise<boolean>
       setState(actor, "m.room.join_rules", joinRule(world, command.rule));
       return true;
     case "deny":
+      world.wasDenied = true;
       setState(actor, "m.room.server_acl", { allow: ["*"], deny: command.servers });
       return true;
     case "level":

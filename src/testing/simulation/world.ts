@@ -171,6 +171,8 @@ export class World {
   readonly faults: string[] = [];
   readonly outcomes: Map<string, { readonly done: number; readonly refused: number }> = new Map();
   keysWereHidden = false;
+  /** Whether a server ACL was ever asked for. */
+  wasDenied = false;
   /** Servers, with rooms in which none of their users may say anything any more, be it that they are still there. */
   readonly mute: Set<string> = new Set();
   stateChanges = 0;
