@@ -992,6 +992,8 @@ export class Room {
       mode: "import",
       cancel,
     });
+    const unknown = unverifiableOf(imported);
+    if (unknown !== undefined) return unknown;
     const [join] = await admit(this.#context(), [joined.event], { origin, mode: "live", cancel });
     if (join?.kind === "known")
       return { ok: true, value: (await this.load([join.eventId], cancel))[0]?.event ?? neverPdu() };
@@ -1048,6 +1050,20 @@ export class Room {
     }
     return false;
   }
+}
+
+/**
+ * A state that lacks what cannot be verified now would be another than that of the servers that could verify it, and
+ * would stay so: a room is not begun with less than all of it. What is wrong for certain is left out, as everywhere.
+ */
+function unverifiableOf(imported: readonly Admission[]): ReturnType<typeof refuse> | undefined {
+  const refusals = imported.flatMap((one) =>
+    one.kind === "refused" && one.verdict.verdict === "unverifiable" ? [one.verdict.refusal] : [],
+  );
+  const [first] = refusals;
+  if (first === undefined) return undefined;
+  const reason = `${refusals.length} events of the state cannot be verified now: ${first.reason}`;
+  return refuse("undecided", reason, { events: refusals.flatMap(({ events }) => events).slice(0, 20) });
 }
 
 /** The type under which Synapse sends events that only tie ends together; clients leave it alone. */

@@ -196,6 +196,24 @@ describe("servers agree", () => {
     }
   });
 
+  it("with who joins while keys cannot be had: not before all of the state is verified", async () => {
+    const hidden = script(
+      [{ do: "hide keys", server: "b.example" }, { do: "join", by: cleo, via: "a.example" }, wait(5_000)],
+      { present: 2 },
+    );
+    const refused = await run(hidden);
+    expect(refused.outcomes.get("join")?.refused).toBe(1);
+    const shown: SimulationCommand[] = [
+      { do: "show keys", server: "b.example" },
+      { do: "join", by: cleo, via: "a.example" },
+      wait(5_000),
+    ];
+    const joined = await run({ ...hidden, commands: [...hidden.commands, ...shown] }, async (world) => {
+      expect((await roomAt(world, "c.example")).room.isResident).toBe(true);
+    });
+    expect(joined.outcomes.get("join")?.refused).toBe(1);
+  });
+
   it("when servers come and go", async () => {
     const report = await run(
       script(
