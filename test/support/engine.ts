@@ -57,6 +57,7 @@ export interface CountingKeys extends Keys {
 export function counting(keys: Keys): CountingKeys {
   const asked = { lookups: 0, verifications: 0 };
   return {
+    ...keys,
     asked,
     sign: (message, cancel) => keys.sign(message, cancel),
     lookup: (requests: readonly KeyRequest[], cancel) => {
