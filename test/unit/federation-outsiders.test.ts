@@ -47,6 +47,27 @@ describe("a server without anybody in the room", () => {
     expect(world.callsOf("state_ids", "state")).toEqual([]);
   });
 
+  it("does not say what the state of the room was: not before this server came, and not at a gap", async () => {
+    const world = await worldOf("a", "b");
+    const roomId = await world.shared(VERSION, "a", "b");
+    const room = await world.room("a", roomId);
+    const stateIds = room.current.ids();
+    world.peer("x", {
+      state_ids: () => ({ stateIds, authChainIds: [] }),
+      event: async ({ eventId }) => ({ event: (await room.event(eventId))?.original }),
+    });
+    world.calls.length = 0;
+    const old = await message(world, roomId, "a", userOf("a"), { prev_events: ["$before-b-came"], depth: 1 });
+    const answer = await world.ask("x", "b", "send", { transactionId: "t", pdus: [old] });
+    const { eventId } = pduOf(VERSION, old);
+    expect(answer.ok && answer.value.pdus[eventId]?.error).toBe("what it rests on is not here");
+    expect(world.callsOf("state_ids", "state")).toEqual([]);
+    // A server of the room is asked for the state at such an event.
+    world.intercept((call, proceed) => (call.name === "state_ids" ? proceed() : undefined));
+    await world.ask("a", "b", "send", { transactionId: "t", pdus: [old] });
+    expect(world.callsOf("state_ids")).not.toEqual([]);
+  });
+
   it("has nothing kept of events that the rules refuse", async () => {
     const world = await worldOf("a", "b");
     const roomId = await world.shared(VERSION, "a", "b");
