@@ -61,6 +61,8 @@ export type {
   ToDeviceStore,
   Typing,
 } from "./edus/index.js";
+export { errorsOf, operationTable } from "./endpoints.js";
+export type { DraftApi, Endpoint, OperationEntry } from "./endpoints.js";
 export { errorForms, fromMatrixError, toMatrixError } from "./errors.js";
 export type { ErrorForm, MatrixError } from "./errors.js";
 export type { Profile, ResolvedAlias, Software } from "./queries/directory.js";

@@ -2,6 +2,7 @@
  * Servers for the tests of federation: each over its own storage, on one network in memory, with real Ed25519
  * keys, one clock that stands still until it is moved, and a record of every request.
  */
+import { afterEach, expect } from "vitest";
 import {
   createKeyDirectory,
   createManualClock,
@@ -18,7 +19,7 @@ import { contentHashMatches } from "../../src/event/hashes.js";
 import { readPdu } from "../../src/event/format.js";
 import { attachSignature, eventSignedBytes, hashEvent } from "../../src/event/sign.js";
 import type { Pdu } from "../../src/event/index.js";
-import { createServer } from "../../src/federation/index.js";
+import { createServer, errorsOf, operationTable } from "../../src/federation/index.js";
 import type { Server } from "../../src/federation/index.js";
 import { sign } from "../../src/crypto/ed25519.js";
 import type { JsonObject, JsonValue } from "../../src/json/index.js";
@@ -170,6 +171,7 @@ export class World {
   /** A server that is played by the test: it has keys, and answers what `receiver` says. */
   peer(name: string, receiver: Partial<PeerAnswers>): Transport {
     const full = nameOf(name);
+    this.#played.add(full);
     createMemoryKeys(testKeyOf(full), this.directory);
     const transport = this.transport(full);
     transport.listen(peerReceiver(receiver));
@@ -200,14 +202,16 @@ export class World {
     return receiver;
   }
   readonly #receivers = new Map<string, Receiver>();
+  readonly #played = new Set<string>();
 
   /** What a server sends goes through the record. */
   transport(name: string): Transport {
     const inner = this.network.transport(name);
     return {
       listen: (receiver) => {
-        this.#receivers.set(name, receiver);
-        return inner.listen(receiver);
+        const listening = this.#played.has(name) ? receiver : watched(receiver);
+        this.#receivers.set(name, listening);
+        return inner.listen(listening);
       },
       request: async <N extends OperationName>(
         to: string,
@@ -396,6 +400,26 @@ export function signersOf(event: JsonObject): readonly string[] {
   if (!contentHashMatches(event)) return [];
   return Object.keys((event["signatures"] ?? {}) as JsonObject).sort();
 }
+
+// ---- errors that operations list ---------------------------------------------------------------------------
+
+const unlisted = new Set<string>();
+
+/** Remembers each error that an operation answers and does not list. */
+function watched(receiver: Receiver): Receiver {
+  return async (origin, name, request, cancel) => {
+    const result = await receiver(origin, name, request, cancel);
+    const listed = Object.hasOwn(operationTable, name) ? errorsOf(name) : ["unrecognized"];
+    if (!result.ok && !listed.includes(result.error.code)) unlisted.add(`${name} answered ${result.error.code}`);
+    return result;
+  };
+}
+
+afterEach(() => {
+  const found = [...unlisted];
+  unlisted.clear();
+  expect(found).toEqual([]);
+});
 
 // ---- servers that the test plays --------------------------------------------------------------------------
 

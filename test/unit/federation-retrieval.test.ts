@@ -639,7 +639,7 @@ describe("a malformed request", () => {
   it("of an operation that there is not is answered with an error", async () => {
     const receiver = world.receiver("a");
     for (const name of ["", "toString", "__proto__", "timestamp_to_events", undefined, null, 1, {}]) {
-      expect(await codeOf<unknown>(receiver("b.example", name as never, {} as never))).toBe("bad_request");
+      expect(await codeOf<unknown>(receiver("b.example", name as never, {} as never))).toBe("unrecognized");
     }
   });
 });
