@@ -83,6 +83,14 @@ export class Database {
  *   base: number | null, delta: (readonly [type: string, stateKey: string, eventId: string | null])[] }} GroupRow
  */
 
+/**
+ * A lease that would run for more than twice what is wanted was taken before the clock was put back.
+ * @param {number} end
+ * @param {number} now
+ * @param {number} until
+ */
+const isRunning = (end, now, until) => end > now && (until <= now || end <= now + 2 * (until - now));
+
 /** @param {readonly string[]} parts */
 const keyOf = (...parts) => JSON.stringify(parts);
 
@@ -219,7 +227,7 @@ export function storageOver(db) {
     lease: (destination, holder, now, until) => {
       /** @type {{ holder: string, until: number } | undefined} */
       const lease = db.get("leases", destination);
-      if (lease !== undefined && lease.holder !== holder && lease.until > now) return false;
+      if (lease !== undefined && lease.holder !== holder && isRunning(lease.until, now, until)) return false;
       db.put("leases", destination, { holder, until });
       return true;
     },

@@ -23,7 +23,7 @@ export interface VerifyKey {
   readonly key: Uint8Array;
   /** `valid_until_ts` of the answer that published it, in milliseconds. Absent: trusted at any time. */
   readonly validUntilTs?: number;
-  /** When that answer was fetched; see {@link usableUntil}. */
+  /** When that answer was fetched; see `usableUntil`. */
   readonly fetchedTs?: number;
   /** For `old_verify_keys`: when the server stopped using it. */
   readonly expiredTs?: number;

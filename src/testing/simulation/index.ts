@@ -31,5 +31,6 @@ export { arbScript } from "./arbitrary.js";
 export type { ArbScriptOptions } from "./arbitrary.js";
 export { formatReport, runSimulation } from "./run.js";
 export type { SimulationOptions, SimulationReport } from "./run.js";
+export type { Sabotage } from "./world.js";
 export { simulate } from "./campaign.js";
 export type { CampaignFailure, CampaignOptions, CampaignReport } from "./campaign.js";
