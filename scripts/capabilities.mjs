@@ -82,6 +82,7 @@ export const groups = Object.freeze([
   define("Federation operations", [
     [56, "invite", "Invite across servers"],
     [57, "join-handshake", "Join handshake"],
+    [58, "partial-join", "Partial-state join, both sides"],
     [59, "knock-handshake", "Knock handshake"],
     [60, "leave-handshake", "Leave, and rejection of an invite"],
     [61, "resident-bypass", "No handshake where the server is in the room"],

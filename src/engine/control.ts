@@ -41,6 +41,8 @@ export interface Control {
   /** The room that takes this one's place. */
   readonly replacement: string | undefined;
   readonly encrypted: boolean;
+  /** Whether the room was joined with a partial state that is not completed yet: most members are not known. */
+  readonly partial: boolean;
   readonly counts: Readonly<Record<Membership, number>>;
   /** How many servers have a joined user. */
   readonly servers: number;
@@ -71,13 +73,27 @@ export class Residents {
   readonly #servers = new Map<string, number>();
   readonly #local = new Set<string>();
   readonly #server: string;
+  /** Servers whose users are not known yet. */
+  #told: ReadonlySet<string> = new Set();
 
   constructor(server: string) {
     this.#server = server;
   }
 
-  get servers(): ReadonlyMap<string, number> {
-    return this.#servers;
+  get servers(): ReadonlySet<string> {
+    return new Set([...this.#servers.keys(), ...this.#told]);
+  }
+
+  /** How many servers there are. */
+  get size(): number {
+    return this.#told.size === 0 ? this.#servers.size : this.servers.size;
+  }
+
+  /** While the state is partial, whoever was in the room at the join counts as being there still. */
+  tell(servers: readonly string[]): boolean {
+    const same = servers.length === this.#told.size && servers.every((server) => this.#told.has(server));
+    if (!same) this.#told = new Set(servers);
+    return !same;
   }
 
   /** Joined users of this server. */
@@ -86,7 +102,7 @@ export class Residents {
   }
 
   has(server: string): boolean {
-    return this.#servers.has(server);
+    return this.#servers.has(server) || this.#told.has(server);
   }
 
   move(userId: string, before: Membership, after: Membership): void {
@@ -124,6 +140,7 @@ export class ControlKeeper {
       powerLevels: undefined,
       replacement: undefined,
       encrypted: false,
+      partial: false,
       counts: noCounts,
       servers: 0,
       state: empty,
@@ -150,7 +167,11 @@ export class ControlKeeper {
       forwardExtremities: record.forwardExtremities,
       position: record.lastPosition,
     };
+    const { partial } = record;
+    if ((partial !== undefined) !== old.partial) changes.partial = partial !== undefined;
+    const told = this.residents.tell(partial?.servers ?? []);
     if (state !== old.state) this.#moveState(changes, old.state, state);
+    else if (told) changes.servers = this.residents.size;
     // What a record holds is frozen too, but for the state, which nobody can change.
     for (const value of [changes.forwardExtremities, changes.counts, changes.powerLevels]) freeze(value, true);
     if (!wantPatches) {
@@ -182,7 +203,7 @@ export class ControlKeeper {
       } else if (stateKey === "") summarise(changes, type, now);
     });
     if (Object.entries(counts).some(([name, count]) => known[name as Membership] !== count)) changes.counts = counts;
-    changes.servers = this.residents.servers.size;
+    changes.servers = this.residents.size;
   }
 }
 

@@ -39,6 +39,8 @@ export interface Candidate {
   readonly policy: PolicyRefusal | "unasked" | undefined;
   /** Ids of the state before it, as a server gave it that was trusted with that. */
   readonly givenState?: readonly string[];
+  /** As it was decided by a partial state, where that is decided again. */
+  readonly again?: Held;
 }
 
 /** Ancestors or auth events that are not here. */
@@ -91,7 +93,7 @@ function rejected(check: "size" | "auth-events" | "state-before", refusal: Refus
 }
 
 /** Auth events always, and previous events where the event's place in history counts. */
-function missingReferences(ws: Workspace, { event, mode, givenState }: Candidate): Waits | Lack | undefined {
+function missingReferences(ws: Workspace, { event, mode, givenState, again }: Candidate): Waits | Lack | undefined {
   const unread: string[] = [];
   const waitsFor: string[] = [];
   const look = (id: string): void => {
@@ -107,13 +109,14 @@ function missingReferences(ws: Workspace, { event, mode, givenState }: Candidate
     for (const id of event.prevEvents) if (ws.held(id) === undefined) look(id);
   }
   if (unread.length > 0) return lacking([...new Set(unread)]);
-  const needed = new Set(mode === "live" ? waitsFor : waitsFor.filter((id) => authority.includes(id)));
+  const needsAll = mode === "live" && again === undefined;
+  const needed = new Set(needsAll ? waitsFor : waitsFor.filter((id) => authority.includes(id)));
   return needed.size > 0 ? { waitsFor: [...needed] } : undefined;
 }
 
 /** `undefined`: not known, and nothing that this event may be denied for. */
 function stateBefore(ws: Workspace, candidate: Candidate): Snapshot | Waits | Lack | Unresolvable | undefined {
-  const { event, mode, givenState } = candidate;
+  const { event, mode, givenState, again } = candidate;
   if (givenState !== undefined) return given(ws, givenState);
   // The create event stands at the root wherever it comes from.
   if (event.prevEvents.length === 0 && (mode !== "import" || event.type === "m.room.create")) {
@@ -132,6 +135,8 @@ function stateBefore(ws: Workspace, candidate: Candidate): Snapshot | Waits | La
     const lost = isLack(resolved) ? resolved.events.filter((id) => ws.absent.has(id)) : [];
     return lost.length > 0 ? { waitsFor: lost } : resolved;
   }
+  // Where it came after a gap it was given the state before it, which is whole.
+  if (mode === "live" && again?.before !== undefined) return again.before;
   return mode === "live" ? { waitsFor: unknown } : undefined;
 }
 
@@ -168,7 +173,17 @@ function secondCreate(ws: Workspace, event: Pdu): Refusal | undefined {
 }
 
 function checkAgainst(ws: Workspace, event: Pdu, lookup: StateLookup): Against {
-  return asAgainst(checkStateDependent(ws.rules, event, lookup, ws.memory.facts));
+  const state = ws.partial === undefined ? lookup : filledUp(ws, event, lookup);
+  return asAgainst(checkStateDependent(ws.rules, event, state, ws.memory.facts));
+}
+
+/**
+ * A partial state, with the memberships that it lacks as the event cites them. What they are then nobody here knows:
+ * an event is not denied for that, and is judged again once it is known.
+ */
+function filledUp(ws: Workspace, event: Pdu, lookup: StateLookup): StateLookup {
+  const cited = stateOfAuthEvents(ws.rules, event, (id) => ws.lookup(id)?.event);
+  return (type, stateKey) => lookup(type, stateKey) ?? (type === "m.room.member" ? cited(type, stateKey) : undefined);
 }
 
 function asAgainst(verdict: ReturnType<typeof checkStateDependent>): Against {
@@ -186,7 +201,7 @@ function stateAfter(ws: Workspace, event: Pdu, before: Snapshot): Snapshot {
 /** Checks 6 and 7: what is allowed where it stands, and is not wanted now. */
 function softFailure(
   ws: Workspace,
-  { event, policy, origin }: Candidate,
+  { event, policy, origin, again }: Candidate,
   before: Snapshot,
   rule: string,
 ): StoredVerdict | Lack | undefined {
@@ -195,6 +210,9 @@ function softFailure(
   if (now !== undefined && "refusal" in now) {
     return { standing: "soft-failed", check: "current-state", rule, refusal: now.refusal };
   }
+  // What the policy said at receipt stands.
+  if (again?.verdict.standing === "accepted") return undefined;
+  if (again?.verdict.standing === "soft-failed" && again.verdict.check !== "current-state") return again.verdict;
   const refused = policy === "unasked" ? ws.policyOn({ event, origin }) : policy;
   if (refused === undefined) return unrecommended(ws, event, rule);
   if (isLack(refused)) return refused;
@@ -255,6 +273,8 @@ function policyServerNow(ws: Workspace): PolicyServer | Lack | undefined {
   if (isUnresolvable(current)) return undefined;
   const by = namedBy(ws, index.lookup(current.state)(POLICY_EVENT, ""));
   if (by === undefined || isLack(by)) return by;
+  // Of a partial state one is told where its users are.
+  if (ws.partial?.servers.includes(by.server) === true) return by;
   return memory.joined.has(index, current.state, by.server) ? by : undefined;
 }
 

@@ -13,7 +13,7 @@ export { defaultLimits, limitsOf } from "./limits.js";
 export type { Limits } from "./limits.js";
 export type { Held } from "./held.js";
 export { CancelledError, MERGE_EVENT, refusalOf, Room } from "./room.js";
-export type { EmitOptions, EventView, JoinedState, LocalEvent, ReceiveOptions, RoomUpdate } from "./room.js";
+export type { EmitOptions, EventView, JoinedState, LocalEvent, ReceiveOptions, RoomUpdate, StatesAt } from "./room.js";
 export { Rooms } from "./rooms.js";
 export type { Additions } from "./workspace.js";
 export type { Snapshot } from "./snapshot.js";

@@ -42,6 +42,8 @@ export interface Limits {
   readonly answerRooms: number;
   /** Events in the state and auth chain of an answer to `send_join` or `state`. */
   readonly joinEvents: number;
+  /** Servers that are taken to be in a room because the server says so that it was joined by, its members unknown. */
+  readonly toldServers: number;
   /** First pause after a failed delivery, and the longest, in milliseconds. */
   readonly retryFirst: number;
   readonly retryLongest: number;
@@ -74,6 +76,7 @@ export const defaultLimits: Limits = Object.freeze({
   answerEvents: 100,
   answerRooms: 100,
   joinEvents: 1_000_000,
+  toldServers: 20_000,
   retryFirst: 1_000,
   retryLongest: 60 * 60 * 1000,
   requestTime: 60_000,

@@ -139,7 +139,7 @@ export class RoomMemory {
     const loaded = await this.load(storage, opened.record.forwardExtremities, cancel);
     for (const held of loaded) if (held.after !== undefined) extremities.set(held.event.eventId, held.after);
     this.extremities = extremities;
-    this.current = await this.#snapshot(storage, opened.record.stateGroup, cancel);
+    this.current = await this.snapshot(storage, opened.record.stateGroup, cancel);
   }
 
   /** Reads events with their states into memory; those that storage does not have are left out. */
@@ -194,7 +194,8 @@ export class RoomMemory {
     return snapshot;
   }
 
-  async #snapshot(storage: Storage, group: number, cancel?: Cancel): Promise<Snapshot> {
+  /** The state of a group. */
+  async snapshot(storage: Storage, group: number, cancel?: Cancel): Promise<Snapshot> {
     return this.#found(group, await this.#loadGroups(storage, [group], cancel));
   }
 

@@ -20,7 +20,7 @@ import type { JsonObject } from "../json/value.js";
 import type { Cancel } from "../ports/cancel.js";
 import type { StateChange } from "../ports/observer.js";
 import type { OperationResult } from "../ports/operations.js";
-import type { RoomRecord, StoredEvent } from "../ports/storage.js";
+import type { PartialState, RoomRecord, StoredEvent } from "../ports/storage.js";
 import type { Receipt, StoredVerdict, Verdict } from "../ports/verdict.js";
 import type { RoomVersion } from "../versions/room-version.js";
 import { admit } from "./admit.js";
@@ -32,7 +32,7 @@ import { ControlKeeper } from "./control.js";
 import type { Control, Patch } from "./control.js";
 import { extremitiesAfter } from "./decide.js";
 import type { Candidate, Mode } from "./decide.js";
-import { fetchForgotten, fetchMissing } from "./fetch.js";
+import { fetchForgotten, fetchMissing, listOf } from "./fetch.js";
 import { askPolicyServers, PolicySigner } from "./recommend.js";
 import { POLICY_EVENT } from "./policy-server.js";
 import type { Unasked } from "./policy-server.js";
@@ -111,6 +111,8 @@ export interface JoinedState {
   readonly state: readonly unknown[];
   readonly authChain: readonly unknown[];
   readonly origin: string;
+  /** Where memberships were left out of the state: the servers that were in the room. */
+  readonly serversInRoom?: readonly string[];
 }
 
 interface Settled {
@@ -163,13 +165,14 @@ export class Room {
     return this.current.get(type, stateKey);
   }
 
+  /** While `control.partial`, those alone who are known: the joiner, and who changed their membership since. */
   members(...memberships: readonly Membership[]): readonly Member[] {
     return this.current.members(...memberships);
   }
 
-  /** Servers with a joined user. */
+  /** Servers with a joined user; while `control.partial`, those too that had one when this server joined. */
   get servers(): readonly string[] {
-    return [...this.#control.residents.servers.keys()].sort(compareCodePoints);
+    return [...this.#control.residents.servers].sort(compareCodePoints);
   }
 
   /** Whether a user of this server is joined. */
@@ -184,6 +187,11 @@ export class Room {
   /** Joined users of this server. */
   get localUsers(): ReadonlySet<string> {
     return this.#control.residents.local;
+  }
+
+  /** Where the state is partial: the join by which this server came. */
+  get joinedBy(): string | undefined {
+    return this.#memory.record?.partial?.eventId;
   }
 
   async event(eventId: string, cancel?: Cancel): Promise<EventView | undefined> {
@@ -211,16 +219,14 @@ export class Room {
   }
 
   /** The state before and after an event; `undefined` where its ancestors are not known. */
-  async stateAt(
-    eventId: string,
-    cancel?: Cancel,
-  ): Promise<{ readonly before: StateView; readonly after: StateView } | undefined> {
+  async stateAt(eventId: string, cancel?: Cancel): Promise<StatesAt | undefined> {
     // Another memory may take its place meanwhile: a snapshot is read through the index that it came from.
     const memory = this.#memory;
     const [held] = await memory.load(this.#host.storage, [eventId], cancel);
     if (held?.before === undefined || held.after === undefined) return undefined;
-    const { index } = memory;
-    return { before: new StateView(index, held.before), after: new StateView(index, held.after) };
+    const { index, record } = memory;
+    const partial = isProvisional(record?.partial, held);
+    return { before: new StateView(index, held.before), after: new StateView(index, held.after), partial };
   }
 
   /** Accepted events by stream position. `next` continues where this answer ends. */
@@ -579,8 +585,12 @@ export class Room {
   /** The same, where the room's policy server may be asked about more than this first. */
   async #try(ws: Workspace, settling: Settling, cancel: Cancel | undefined): Promise<readonly Step[]> {
     settling.watch(this.#watched);
-    for (let lack = settling.run(); lack !== undefined; lack = settling.run()) await this.#supply(ws, lack, cancel);
+    await this.#drain(ws, settling, cancel);
     return settling.steps;
+  }
+
+  async #drain(ws: Workspace, settling: Settling, cancel: Cancel | undefined): Promise<void> {
+    for (let lack = settling.run(); lack !== undefined; lack = settling.run()) await this.#supply(ws, lack, cancel);
   }
 
   async #need<T extends object>(
@@ -649,7 +659,7 @@ export class Room {
     { own = [], alsoTo = [], notTo }: EmitOptions & { readonly own?: readonly Pdu[] },
   ): readonly { readonly destination: string; readonly roomId: string; readonly eventId: string }[] {
     if (own.length === 0) return [];
-    const destinations = new Set([...this.#control.residents.servers.keys(), ...alsoTo]);
+    const destinations = new Set([...this.#control.residents.servers, ...alsoTo]);
     const before = new StateView(ws.index, this.#memory.current);
     before.differences(new StateView(ws.index, current), (type, stateKey, _, now) => {
       const server = type === "m.room.member" && now?.content["membership"] === "join" ? domainOf(stateKey) : undefined;
@@ -690,6 +700,9 @@ export class Room {
     const news = rows.filter((row) => isNew(old, row)).sort((a, b) => (a.position ?? 0) - (b.position ?? 0));
     const events = news.map(({ eventId }) => eventId);
     if (!this.#watched) return { events, steps: [] };
+    if (old.partial !== undefined && old.partial.eventId !== this.#memory.record?.partial?.eventId) {
+      return { events, steps: await this.#completionOf(old, old.partial, cancel) };
+    }
     const ws = new Workspace(this.#memory);
     const ends = await this.load(old.forwardExtremities, cancel);
     ws.setExtremities(
@@ -701,6 +714,17 @@ export class Room {
       if (held?.after !== undefined) steps.push(await this.#stepOf(ws, held.event, held.after, waited, cancel));
     }
     return { events, steps };
+  }
+
+  /** What the completion of a partial state that somebody else committed did to the current state. */
+  async #completionOf(
+    old: RoomRecord,
+    { eventId }: PartialState,
+    cancel: Cancel | undefined,
+  ): Promise<readonly Step[]> {
+    const before = await this.#memory.snapshot(this.#host.storage, old.stateGroup, cancel);
+    const [join] = await this.load([eventId], cancel);
+    return join === undefined ? [] : [completion(join.event, before, this.#memory.current)];
   }
 
   /** The step that an accepted event was for a current state that did not know of it. */
@@ -859,8 +883,17 @@ export class Room {
   async #make(ws: Workspace, draft: LocalEvent, cancel: Cancel | undefined): Promise<Result<Pdu>> {
     const deprecated = guardLocalContent(this.version.rules.content, draft.type);
     if (deprecated !== undefined) return { ok: false, error: deprecated };
+    if (this.#isUnknownMember(draft)) {
+      return refuse("undecided", `the membership of ${draft.stateKey} is not known yet: try again once it is`);
+    }
     const unsigned = await this.#draft(ws, draft, cancel);
     return unsigned.ok ? this.sign(unsigned.value, cancel) : unsigned;
+  }
+
+  /** Whether a membership would be set of which a partial state does not tell what it is now. */
+  #isUnknownMember({ type, stateKey }: LocalEvent): boolean {
+    if (type !== "m.room.member" || stateKey === undefined || !this.control.partial) return false;
+    return this.state(type, stateKey) === undefined;
   }
 
   /** Adds this server's content hash and signature to an event that it made or was asked to finish. */
@@ -1006,27 +1039,191 @@ export class Room {
     const ids = imported.slice(joined.authChain.length).flatMap((one) => idOf(one) ?? []);
     const candidates: Candidate[] = imported.flatMap((one) => (one.kind === "candidate" ? [one.candidate] : []));
     const candidate: Candidate = { ...join.candidate, givenState: ids };
-    return this.#deciding(() => this.#importJoin(candidates, candidate, options), cancel);
+    const { serversInRoom } = joined;
+    const told = { ...options, serversInRoom };
+    return this.#deciding(() => this.#importJoin(candidates, candidate, told), cancel);
   }
 
-  async #importJoin(state: readonly Candidate[], join: Candidate, options: EmitOptions): Promise<Result<Pdu>> {
-    const { cancel } = options;
+  async #importJoin(
+    state: readonly Candidate[],
+    join: Candidate,
+    options: EmitOptions & { readonly serversInRoom: readonly string[] | undefined },
+  ): Promise<Result<Pdu>> {
+    const { cancel, serversInRoom: servers } = options;
+    const { eventId } = join.event;
     for (let attempt = 0; attempt < this.#host.limits.commitAttempts; attempt++) {
       await this.#open(cancel);
       const ws = new Workspace(this.#memory);
+      if (servers !== undefined && this.isResident) {
+        return refuse("undecided", "another user of this server has joined meanwhile: join again");
+      }
       // Who was in the room no more has only an old end of it, which the others have passed.
       if (!this.isResident) ws.setExtremities(new Map());
+      const { record } = this.#memory;
+      const left = this.isResident ? undefined : ws.partial;
+      const old = left === undefined ? [] : await this.#judgedIn(left, cancel);
+      if (left !== undefined) ws.partial = undefined;
+      if (left !== undefined) await this.#demote(ws, old, cancel);
+      const position = (record?.lastPosition ?? 0) + 1;
+      if (servers !== undefined) ws.partial = { eventId, position, revision: (record?.revision ?? 0) + 1, servers };
       const work = [...state, join];
       await this.#supplyAll(ws, work, cancel);
       const settling = new Settling(ws, work, this.#host.clock.now());
       settling.complete();
       const steps = await this.#run(ws, settling, cancel);
-      const verdict = settling.verdicts.get(join.event.eventId);
+      const verdict = settling.verdicts.get(eventId);
       const refusal = verdict === undefined ? undefined : refusalOf(verdict);
       if (refusal !== undefined) return { ok: false, error: refusal };
       if (await this.#commit(ws, steps, cancel, options)) return { ok: true, value: join.event };
     }
     return refuse("undecided", `other writers won every race for ${this.roomId}`);
+  }
+
+  // ---- completing a partial state -------------------------------------------------------------------------
+
+  /**
+   * Asks a server for the whole state before the join of a room whose state is partial. In one commit it takes the
+   * place of the part, and every event since is judged again, in order. Nothing changes when it does not let the join
+   * in, or contradicts the part that is here; a room that is complete stays as it is.
+   */
+  async completeFrom(server: string, options: EmitOptions = {}): Promise<Result<undefined>> {
+    const { cancel } = options;
+    const { transport, limits } = this.#host;
+    await this.open(cancel);
+    const partial = this.#memory.record?.partial;
+    if (partial === undefined) return { ok: true, value: undefined };
+    const { eventId } = partial;
+    const answer = await transport.request(server, "state", { roomId: this.roomId, eventId }, cancel);
+    if (!answer.ok) return refuse("unreachable", `${server} (${answer.error.code}): ${answer.error.reason}`);
+    const [state, authChain] = [listOf(answer.value.state), listOf(answer.value.authChain)];
+    if (state.length + authChain.length > limits.joinEvents) {
+      return refuse("too_large", `${server} answered with ${state.length + authChain.length} events`);
+    }
+    const admissions = await admit(this.#context(), [...authChain, ...state], {
+      origin: server,
+      mode: "import",
+      cancel,
+    });
+    const unknown = unverifiableOf(admissions);
+    if (unknown !== undefined) return unknown;
+    const given = admissions.slice(authChain.length).flatMap((one) => idOf(one) ?? []);
+    const candidates = admissions.flatMap((one) => (one.kind === "candidate" ? [one.candidate] : []));
+    const complete = (): Promise<Result<undefined>> =>
+      this.#deciding(() => this.#complete(eventId, given, candidates, { ...options, server }), cancel);
+    const completed = await this.#remembering(complete, cancel);
+    if (completed.ok) await this.#settle([], cancel);
+    return completed;
+  }
+
+  async #complete(
+    eventId: string,
+    given: readonly string[],
+    state: readonly Candidate[],
+    options: EmitOptions & { readonly server: string },
+  ): Promise<Result<undefined>> {
+    const { cancel, server } = options;
+    for (let attempt = 0; attempt < this.#host.limits.commitAttempts; attempt++) {
+      await this.#open(cancel);
+      const partial = this.#memory.record?.partial;
+      if (partial?.eventId !== eventId) return { ok: true, value: undefined };
+      const judged = await this.#judgedIn(partial, cancel);
+      const contradicted = this.#contradicted(judged, eventId, new Set(given));
+      if (contradicted !== undefined) {
+        return refuse("bad_format", `${server} gives another state than the room was joined with`, {
+          events: [contradicted],
+        });
+      }
+      const ws = new Workspace(this.#memory);
+      ws.partial = undefined;
+      ws.setExtremities(new Map());
+      await this.#takeBackRedactions(ws, judged, cancel);
+      const again = judged.map((held) => againOf(held, held.event.eventId === eventId ? given : undefined));
+      const work = [...state, ...again];
+      await this.#supplyAll(ws, work, cancel);
+      const settling = new Settling(ws, work, this.#host.clock.now());
+      await this.#drain(ws, settling, cancel);
+      requireAsked(ws);
+      const verdict = settling.verdicts.get(eventId);
+      const refusal = verdict === undefined ? undefined : refusalOf(verdict);
+      if (refusal !== undefined) return { ok: false, error: refusal };
+      if (await this.#commitCompletion(ws, judged, eventId, options)) {
+        this.#freed.push(...settling.leftover);
+        if (settling.outdated) this.#forget();
+        return { ok: true, value: undefined };
+      }
+    }
+    return refuse("undecided", `other writers won every race for ${this.roomId}`);
+  }
+
+  async #commitCompletion(
+    ws: Workspace,
+    judged: readonly Held[],
+    eventId: string,
+    options: EmitOptions,
+  ): Promise<boolean> {
+    const { cancel } = options;
+    const current: Snapshot = await this.#need(ws, () => ws.current(), cancel);
+    const join = judged.find(({ event }) => event.eventId === eventId);
+    const steps = join === undefined ? [] : [completion(join.event, this.#memory.current, current)];
+    const unheard = this.#unheard(new StateView(ws.index, current), judged, eventId);
+    const additions = { ...options.additions, outbox: [...(options.additions?.outbox ?? []), ...unheard] };
+    return this.#commit(ws, steps, cancel, { ...options, additions });
+  }
+
+  /** What was decided by a partial state, in the order in which it came: accepted or not. */
+  async #judgedIn({ position, revision }: PartialState, cancel: Cancel | undefined): Promise<readonly Held[]> {
+    const changes = await this.#host.storage.changesSince(this.roomId, revision - 1, cancel);
+    const since = (changes?.events ?? []).filter((row) => row.position !== undefined && row.position >= position);
+    const judged = await this.load(
+      since.map(({ eventId }) => eventId),
+      cancel,
+    );
+    return [...judged].sort((a, b) => (a.position ?? 0) - (b.position ?? 0));
+  }
+
+  /** An event of the state that the room was joined with which a whole state does not have. */
+  #contradicted(judged: readonly Held[], eventId: string, given: ReadonlySet<string>): string | undefined {
+    const before = judged.find(({ event }) => event.eventId === eventId)?.before;
+    if (before === undefined) return undefined;
+    return new StateView(this.#memory.index, before).ids().find((id) => !given.has(id));
+  }
+
+  /** Redactions are judged again as well: until then they do nothing. */
+  async #takeBackRedactions(ws: Workspace, judged: readonly Held[], cancel: Cancel | undefined): Promise<void> {
+    const redactions = judged.filter(({ event }) => event.type === "m.room.redaction");
+    const ids = new Set(redactions.map(({ event }) => event.eventId as string));
+    for (const target of await this.load(
+      [...new Set(redactions.flatMap(({ event }) => event.redacts ?? []))],
+      cancel,
+    )) {
+      if (ids.has(target.redactedBy ?? "")) ws.record({ ...target, redactedBy: undefined });
+    }
+  }
+
+  /** Servers that turn out to be in the room, where own events were sent without them: they fetch what they missed. */
+  #unheard(
+    state: StateView,
+    judged: readonly Held[],
+    eventId: string,
+  ): readonly { readonly destination: string; readonly roomId: string }[] {
+    const { server } = this.#host;
+    const sent = judged.some(({ event }) => event.eventId !== eventId && domainOf(event.sender) === server);
+    if (!sent) return [];
+    const joined = new Set(state.members("join").flatMap(({ userId }) => domainOf(userId) ?? []));
+    const unheard = [...joined].filter((name) => name !== server && !this.isServerJoined(name));
+    return unheard.sort(compareCodePoints).map((destination) => ({ destination, roomId: this.roomId }));
+  }
+
+  /**
+   * A room that was left before its state was whole is joined anew: what was judged then becomes history whose state
+   * is not known.
+   */
+  async #demote(ws: Workspace, judged: readonly Held[], cancel: Cancel | undefined): Promise<void> {
+    await this.#takeBackRedactions(ws, judged, cancel);
+    const work = judged.map((held): Candidate => ({ ...againOf(held, undefined), mode: "history" }));
+    for (const held of judged) ws.record({ ...held, before: undefined, after: undefined });
+    await this.#supplyAll(ws, work, cancel);
+    await this.#drain(ws, new Settling(ws, work, this.#host.clock.now()), cancel);
   }
 
   /**
@@ -1084,6 +1281,41 @@ export class ForgottenError extends UsageError {
     super(`storage has lost ${eventIds.join(", ")} of ${roomId}`);
     this.eventIds = eventIds;
   }
+}
+
+/** The states around an event. */
+export interface StatesAt {
+  readonly before: StateView;
+  readonly after: StateView;
+  /** Whether memberships are missing from both: the room was joined with a partial state, and is not complete. */
+  readonly partial: boolean;
+}
+
+function isProvisional(partial: PartialState | undefined, { position }: Held): boolean {
+  return partial !== undefined && position !== undefined && position >= partial.position;
+}
+
+/** An event that was decided by a partial state, to be decided again. */
+function againOf(held: Held, givenState: readonly string[] | undefined): Candidate {
+  const { event, hashMismatch, verdict } = held;
+  const policy = verdict.standing === "accepted" ? undefined : "unasked";
+  const given = givenState === undefined ? {} : { givenState };
+  return { event, hashMismatch, origin: domainOf(event.sender) ?? "", mode: "live", policy, again: held, ...given };
+}
+
+/** The whole state made known: no event changed it. */
+function completion(event: Pdu, before: Snapshot, after: Snapshot): Step {
+  const none = new Map<string, Snapshot>();
+  return {
+    event,
+    late: false,
+    completion: true,
+    before,
+    after,
+    extremitiesBefore: none,
+    extremities: none,
+    parents: [],
+  };
 }
 
 /** Some of what was decided rests on what the room's policy server has not been asked yet. Nothing was changed. */

@@ -148,7 +148,8 @@ export class Settling {
     const id = event.eventId;
     const held = ws.held(id);
     if (held === undefined && !ws.absent.has(id)) return lacking([id]);
-    if (held !== undefined && !mayRedecide(held, mode) && candidate.givenState === undefined) {
+    const anew = candidate.givenState !== undefined || candidate.again !== undefined;
+    if (held !== undefined && !mayRedecide(held, mode) && !anew) {
       this.#duplicate(held, candidate);
       return undefined;
     }
@@ -159,6 +160,10 @@ export class Settling {
     const outcome = decide(ws, judged);
     if (isLack(outcome)) return outcome;
     if (isWaits(outcome)) {
+      // It was decided once: what it rests on was here, and storage has forgotten it.
+      if (candidate.again !== undefined && outcome.waitsFor.every((cited) => ws.absent.has(cited))) {
+        return lacking(outcome.waitsFor);
+      }
       if (held === undefined) this.#wait(candidate, outcome.waitsFor);
       else this.#verdicts.set(id, verdictOf(id, held.verdict, held.hashMismatch));
       return undefined;
@@ -192,7 +197,7 @@ export class Settling {
     const step = accepted ? this.#step(candidate, before, after, late) : undefined;
     if (step !== undefined && isLack(step)) return step;
     this.#noteCopy(held, candidate);
-    const position = held?.position ?? (mode === "import" ? undefined : live ? ws.nextPosition(true) : this.#place(id));
+    const position = this.#positionOf(candidate, held, accepted);
     ws.record({ event, hashMismatch, verdict, before, after, position, redactedBy: held?.redactedBy });
     this.#verdicts.set(id, verdictOf(id, verdict, hashMismatch));
     if (passing !== undefined) {
@@ -207,6 +212,14 @@ export class Settling {
     this.#queueRedactions(id);
     this.#free(id);
     return undefined;
+  }
+
+  #positionOf({ event, mode, again }: Candidate, held: Held | undefined, accepted: boolean): number | undefined {
+    // Who reads by position has passed the place of an event that was not accepted at first.
+    const regained = accepted && again !== undefined && again.verdict.standing !== "accepted";
+    if (held?.position !== undefined && !regained) return held.position;
+    if (mode === "import") return undefined;
+    return mode === "live" ? this.#ws.nextPosition(true) : this.#place(event.eventId);
   }
 
   #step({ event }: Candidate, before: Snapshot | undefined, after: Snapshot, late: boolean): Step | Lack | undefined {

@@ -15,6 +15,7 @@ import type {
   Intent,
   OutboxEntry,
   OutsideMembership,
+  PartialState,
   PendingEvent,
   RoomRecord,
   Waiting,
@@ -123,6 +124,8 @@ export class Workspace {
   readonly unasked: Map<string, Unasked> = new Map();
   /** Decided here, in the order of decision; each overrides what memory holds. */
   readonly decided: Map<string, Held> = new Map();
+  /** Present while memberships may be missing from the states. */
+  partial: PartialState | undefined;
   readonly #supplied = new Map<string, Held>();
   readonly #waiting = new Map<string, Waiting>();
   readonly #pendingPut = new Map<string, PendingEvent>();
@@ -139,6 +142,7 @@ export class Workspace {
     this.index = memory.index;
     this.#ends = new Ends(memory.extremities);
     this.#current = memory.current;
+    this.partial = memory.record?.partial;
     this.#firstPosition = memory.record?.firstPosition ?? 0;
     this.#lastPosition = memory.record?.lastPosition ?? 0;
     this.#liveDepth = memory.record?.liveDepth ?? Number.MAX_SAFE_INTEGER;
@@ -344,6 +348,7 @@ export class Workspace {
       firstPosition: this.#firstPosition,
       lastPosition: this.#lastPosition,
       liveDepth: this.#liveDepth,
+      ...(this.partial === undefined ? {} : { partial: this.partial }),
     };
     const batch: Batch = {
       roomId: memory.roomId,

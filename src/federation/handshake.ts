@@ -33,7 +33,8 @@ import {
   residentRoom,
 } from "./context.js";
 import type { Failed, Federation } from "./context.js";
-import { omittedMembers, serversIn } from "./partial.js";
+import { completionIntent } from "./completions.js";
+import { omittedMembers, receiveJoin, serversIn, toldServers, wholeRoom } from "./partial.js";
 import { readKnockState } from "./outside.js";
 
 type Membership = "join" | "knock" | "leave";
@@ -45,8 +46,9 @@ export async function serveMakeJoin(
   origin: string,
   { roomId, userId, versions }: OperationRequest<"make_join">,
 ): Promise<OperationResult<"make_join">> {
-  const room = await residentRoom(federation, roomId);
-  if (room === undefined) return fail("not_found", `no user of this server is in ${roomId}`);
+  const whole = await wholeRoom(federation, roomId);
+  if (!whole.ok) return whole;
+  const room = whole.value;
   const barred = await barredFrom(federation, room, { origin, userId, versions, membership: "join" });
   if (barred !== undefined) return barred;
   const authorised = await authorisation(federation, room, userId);
@@ -59,8 +61,9 @@ export async function serveMakeKnock(
   origin: string,
   { roomId, userId, versions }: OperationRequest<"make_knock">,
 ): Promise<OperationResult<"make_knock">> {
-  const room = await residentRoom(federation, roomId);
-  if (room === undefined) return fail("not_found", `no user of this server is in ${roomId}`);
+  const whole = await wholeRoom(federation, roomId);
+  if (!whole.ok) return whole;
+  const room = whole.value;
   const barred = await barredFrom(federation, room, { origin, userId, versions, membership: "knock" });
   return barred ?? template(room, userId, { membership: "knock" });
 }
@@ -70,8 +73,9 @@ export async function serveMakeLeave(
   origin: string,
   { roomId, userId }: OperationRequest<"make_leave">,
 ): Promise<OperationResult<"make_leave">> {
-  const room = await residentRoom(federation, roomId);
-  if (room === undefined) return fail("not_found", `no user of this server is in ${roomId}`);
+  const whole = await wholeRoom(federation, roomId);
+  if (!whole.ok) return whole;
+  const room = whole.value;
   if (domainOf(userId) !== origin) return fail("forbidden", `${userId} is not of ${origin}`);
   return template(room, userId, { membership: "leave" });
 }
@@ -138,8 +142,8 @@ export async function authorisation(
     const roomId = isObject(entry) && get(entry, "type") === "m.room_membership" ? get(entry, "room_id") : undefined;
     if (typeof roomId !== "string") continue;
     const other = await residentRoom(federation, roomId);
-    if (other === undefined) unknown = true;
-    else if (other.current.membership(userId) === "join") return authoriser(room);
+    if (other?.current.membership(userId) === "join") return authoriser(room);
+    if (other === undefined || other.control.partial) unknown = true;
   }
   if (unknown) return fail("unable_to_authorise_join", "this server is not in all rooms that would let the user in");
   return fail("forbidden", `${userId} is in none of the rooms that would let them in`);
@@ -209,8 +213,9 @@ async function adopt(
 ): Promise<{ readonly ok: true; readonly value: { readonly room: Room; readonly pdu: Pdu } } | Failed> {
   const { roomId, membership } = sent;
   const { host } = federation;
-  const room = await residentRoom(federation, roomId);
-  if (room === undefined) return fail("not_found", `no user of this server is in ${roomId}`);
+  const whole = await wholeRoom(federation, roomId);
+  if (!whole.ok) return whole;
+  const room = whole.value;
   const checked = memberEvent(sent.event, { roomId, membership, origin }, (event) => get(event, "sender"), domainOf);
   if (!checked.ok) return checked;
   // What no PDU may hold cannot be signed here either.
@@ -244,6 +249,8 @@ export interface HandshakeRequest {
   readonly userId: string;
   /** Servers that are in the room, the likeliest first. */
   readonly via: readonly string[];
+  /** Whether to do without most members at first. */
+  readonly partial?: boolean | undefined;
   /** For the others to read. */
   readonly reason?: string | undefined;
   readonly cancel?: Cancel | undefined;
@@ -253,6 +260,7 @@ export interface HandshakeRequest {
 interface Filled {
   readonly version: RoomVersion;
   readonly event: JsonObject;
+  readonly eventId: string;
 }
 
 /** Asks each server for a template in turn, and gives what is to be sent back to `send`. The first success counts. */
@@ -337,15 +345,16 @@ async function fill(
   const { keyId, signature } = await host.keys.sign(eventSignedBytes(rules, hashed), cancel);
   const signed = attachSignature(hashed, { server: host.server, keyId, signature });
   const pdu = readPdu(rules, signed);
-  return pdu.ok ? { ok: true, value: { version, event: pdu.value.json } } : pdu;
+  return pdu.ok ? { ok: true, value: { version, event: pdu.value.json, eventId: pdu.value.eventId } } : pdu;
 }
 
 /** Joins by way of a server in the room. The room is stored when it resolves. */
 export function joinRemotely(federation: Federation, request: HandshakeRequest, intent: string): Promise<Result<Room>> {
   const { host, rooms } = federation;
-  const { roomId, userId, cancel } = request;
-  return shake(federation, request, "join", async (server, { version, event }) => {
-    const sent = await host.transport.request(server, "send_join", { roomId, event }, cancel);
+  const { roomId, userId, partial, cancel } = request;
+  const omitMembers = partial === true ? { omitMembers: true } : {};
+  return shake(federation, request, "join", async (server, { version, event, eventId }) => {
+    const sent = await host.transport.request(server, "send_join", { roomId, event, ...omitMembers }, cancel);
     if (!sent.ok) return refusedBy(server, sent.error);
     const state = listOf(sent.value.state);
     const authChain = listOf(sent.value.authChain);
@@ -354,14 +363,24 @@ export function joinRemotely(federation: Federation, request: HandshakeRequest, 
     }
     const lie = otherVersion(version, state);
     if (lie !== undefined) return refuse("bad_format", `${server} says ${version.id}, the create event ${lie}`);
+    const told = toldServers(host, server, sent.value);
+    if (told !== undefined && partial !== true) {
+      return refuse("bad_format", `${server} left members out of the state unasked`);
+    }
     const accepted = withRecommendation(withAuthoriser(event, sent.value.event), sent.value.event, state);
     const room = await rooms.forJoin(roomId, version.id, cancel);
+    const carriedOn = told === undefined ? [] : [completionIntent({ roomId, eventId, via: [server] })];
+    const outsideRemove = [{ roomId, userId }];
     const imported = await room.importJoin(
-      { event: accepted, state, authChain, origin: server },
-      { cancel, additions: { intentsRemove: [intent], outsideRemove: [{ roomId, userId }] } },
+      { event: accepted, state, authChain, origin: server, ...(told === undefined ? {} : { serversInRoom: told }) },
+      { cancel, additions: { intentsPut: carriedOn, intentsRemove: [intent], outsideRemove } },
     );
-    if (!imported.ok) return imported;
-    return { ok: true, value: await rooms.adopt(room, cancel) };
+    if (imported.ok) return { ok: true, value: await rooms.adopt(room, cancel) };
+    const taken = told === undefined ? undefined : await receiveJoin(federation, server, { roomId, event: accepted });
+    if (taken?.ok !== true) return taken ?? imported;
+    await host.storage.removeOutside(roomId, userId, cancel);
+    await host.storage.removeIntent(intent, cancel);
+    return taken;
   });
 }
 

@@ -4,7 +4,16 @@
  * @module
  */
 export { createServer, Server } from "./server.js";
-export type { Acting, Joining, Moderating, RoomOfUser, Sending, ServerOptions, Upgrading } from "./server.js";
+export type {
+  Acting,
+  Joining,
+  JoiningRoom,
+  Moderating,
+  RoomOfUser,
+  Sending,
+  ServerOptions,
+  Upgrading,
+} from "./server.js";
 export type { IdentifierBinding, KeptInvite } from "./third-party.js";
 export { checkServerKeys, createKeyRing, defaultKeyLimits, keyFromSeed, serverKeys } from "./keys/index.js";
 export { isUsableForRequests } from "./keys/index.js";

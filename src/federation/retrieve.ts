@@ -57,7 +57,8 @@ async function stateBefore(
   eventId: string,
 ): Promise<{ readonly stateIds: readonly string[]; readonly authChainIds: readonly string[] } | undefined> {
   const at = await room.stateAt(eventId);
-  if (at === undefined) return undefined;
+  // A part would be taken for the whole.
+  if (at === undefined || at.partial) return undefined;
   const stateIds = at.before.ids();
   return { stateIds, authChainIds: await room.authChain(stateIds) };
 }

@@ -39,6 +39,7 @@ import type { PublicRooms, PublicRoomsQuery } from "./queries/public-rooms.js";
 import { receiverOf } from "./receiver.js";
 import { eventAt } from "./timestamp.js";
 import type { EventAtTime, Seeking } from "./timestamp.js";
+import { Completions } from "./completions.js";
 import { redeemInvite } from "./third-party.js";
 import type { IdentifierBinding, KeptInvite } from "./third-party.js";
 import { Transactions } from "./transactions.js";
@@ -54,6 +55,14 @@ export interface Acting {
 export interface Joining extends Acting {
   /** Servers to ask when this server is not in the room; the inviter's server is tried anyway. */
   readonly via?: readonly string[];
+}
+
+export interface JoiningRoom extends Joining {
+  /**
+   * Whether a room that this server is not in may be used before its members are known (`control.partial`). They
+   * follow in the background, and what was decided without them is decided again.
+   */
+  readonly partial?: boolean;
 }
 
 /** What a user does to another. */
@@ -101,6 +110,7 @@ export class Server {
   readonly #edus: EduModule | undefined;
   readonly #outbox: Outbox;
   readonly #transactions: Transactions;
+  readonly #completions: Completions;
   #stopListening: (() => void) | undefined;
 
   constructor(options: ServerOptions) {
@@ -119,6 +129,7 @@ export class Server {
     });
     this.#outbox = new Outbox(this.#federation);
     this.#transactions = new Transactions(this.#federation);
+    this.#completions = new Completions(this.#federation);
   }
 
   get #federation(): Federation {
@@ -151,11 +162,17 @@ export class Server {
     this.#stopListening = undefined;
     this.#outbox.stop();
     this.#edus?.stop();
+    this.#completions.stop();
   }
 
   /** Whether something is on its way to another server, or waits to be sent again. */
   get isDelivering(): boolean {
     return this.#outbox.busy;
+  }
+
+  /** Whether a room that was joined with a partial state is being completed, or waits for the next attempt. */
+  get isCompleting(): boolean {
+    return this.#completions.busy;
   }
 
   /** Tells other servers what is no event: who types, what was read, messages to devices. */
@@ -250,7 +267,7 @@ export class Server {
    * Joins a room. In a room that this server is in, it is an event like any other; else a server of the room is
    * asked, one after the other. A join that was begun is carried on after a restart.
    */
-  join(request: Joining): Promise<Result<Room>> {
+  join(request: JoiningRoom): Promise<Result<Room>> {
     const { roomId, userId, cancel } = request;
     this.#own(userId);
     return settled(async () => {
@@ -267,6 +284,8 @@ export class Server {
 
   /** `undefined` when only another server can let the user into a restricted room. */
   async #joinHere(room: Room, { userId, reason, cancel }: Joining): Promise<Result<Room> | undefined> {
+    // Whether they are banned, or in already, only a server knows that knows the members.
+    if (room.control.partial && room.state("m.room.member", userId) === undefined) return undefined;
     const authorised = await authorisation(this.#federation, room, userId);
     if (!authorised.ok) {
       if (authorised.error.code !== "forbidden") return undefined;
@@ -279,14 +298,18 @@ export class Server {
     return joined.ok ? { ok: true, value: room } : joined;
   }
 
-  async #joinThere({ roomId, userId, reason, via = [], cancel }: Joining): Promise<Result<Room>> {
+  async #joinThere({ roomId, userId, reason, via = [], partial, cancel }: JoiningRoom): Promise<Result<Room>> {
     const servers = [...new Set([...(await this.#servers(roomId, userId, cancel)), ...via])];
-    const intent = joinIntent({ roomId, userId, via: servers, ...reasonOf(reason) });
+    const partly = partial === true ? { partial } : {};
+    const intent = joinIntent({ roomId, userId, via: servers, ...partly, ...reasonOf(reason) });
     await this.host.storage.putIntent(intent, cancel);
-    const request = { roomId, userId, via: servers, reason, cancel };
+    // Of a room that this server is in, a part of the state says nothing new.
+    const absent = (await this.#resident(roomId, cancel)) === undefined;
+    const request = { roomId, userId, via: servers, partial: partial === true && absent, reason, cancel };
     const joined = await settled(() => joinRemotely(this.#federation, request, intent.id));
     // What could not be done was answered; only what was interrupted is taken up again.
     if (!joined.ok) await this.host.storage.removeIntent(intent.id);
+    else if (joined.value.control.partial) await this.#completions.kick();
     return joined;
   }
 
@@ -534,8 +557,9 @@ export class Server {
     }
   }
 
-  /** Carries on what was begun before a restart: joins and upgrades. */
+  /** Carries on what was begun before a restart: joins, upgrades, and the completion of partial states. */
   async resume(cancel?: Cancel): Promise<void> {
+    await this.#completions.resume();
     for (const intent of await this.host.storage.readIntents(cancel)) {
       if (intent.kind === "upgrade") await settled(() => this.#upgrade(intent, cancel));
       if (intent.kind === "join") await this.#resumeJoin(intent, cancel);
@@ -543,14 +567,15 @@ export class Server {
   }
 
   async #resumeJoin(intent: Intent, cancel: Cancel | undefined): Promise<void> {
-    const { roomId, userId, via, reason } = intent.data;
+    const { roomId, userId, via, reason, partial } = intent.data;
     if (typeof roomId !== "string" || typeof userId !== "string") return;
     const servers = stringsOf(via);
     const room = await this.#resident(roomId, cancel);
     if (room?.current.membership(userId) === "join") await this.host.storage.removeIntent(intent.id, cancel);
     else {
       const why = typeof reason === "string" ? { reason } : {};
-      await settled(() => this.#joinThere({ roomId, userId, via: servers, ...why, cancel }));
+      const request = { roomId, userId, via: servers, partial: partial === true, ...why, cancel };
+      await settled(() => this.#joinThere(request));
     }
   }
 }

@@ -5,7 +5,7 @@
  */
 import { isVisibleToServer, Settings, settingAround } from "../engine/visibility.js";
 import type { Presence, StatesAround } from "../engine/visibility.js";
-import type { Room } from "../engine/room.js";
+import type { Room, StatesAt } from "../engine/room.js";
 import { membershipOf } from "../engine/state-view.js";
 import type { StateView } from "../engine/state-view.js";
 import { redact } from "../event/redact.js";
@@ -80,10 +80,12 @@ function attendanceOf(room: Room): Attendance {
   return known;
 }
 
-/** The most that users of a server were in states around an event: its own member events count for both. */
-function presenceIn(room: Room, server: string, ...views: readonly StateView[]): Presence {
+/** The most that users of a server were in the states around an event: its own member events count for both. */
+function presenceIn(room: Room, server: string, { before, after, partial }: StatesAt): Presence {
+  // Its users are not known yet; that it has some, this server was told.
+  if (partial && room.isServerJoined(server)) return "join";
   const attendance = attendanceOf(room);
-  const counts = views.map((view) => ({ ...attendance.of(view, server) }));
+  const counts = [after, before].map((view) => ({ ...attendance.of(view, server) }));
   if (counts.some(({ joined = 0 }) => joined > 0)) return "join";
   return counts.some(({ invited = 0 }) => invited > 0) ? "invite" : undefined;
 }
@@ -163,7 +165,7 @@ async function attended(room: Room, origin: string, rows: readonly StoredEvent[]
   const found: StoredEvent[] = [];
   for (const row of rows) {
     const at = await room.stateAt(row.eventId);
-    if (at !== undefined && presenceIn(room, origin, at.after, at.before) === "join") found.push(row);
+    if (at !== undefined && presenceIn(room, origin, at) === "join") found.push(row);
   }
   return found;
 }
@@ -179,7 +181,7 @@ export async function hiddenFrom(
   for (const { event } of await room.load(rows.map(({ eventId }) => eventId))) {
     const at = await room.stateAt(event.eventId);
     const setting = at === undefined ? await settings.about(event) : settingAround(aroundOf(at));
-    const presence = (): Presence => (at === undefined ? undefined : presenceIn(room, origin, at.after, at.before));
+    const presence = (): Presence => (at === undefined ? undefined : presenceIn(room, origin, at));
     if (!isVisibleToServer(setting ?? "joined", presence).visible) hidden.add(event.eventId);
   }
   return hidden;

@@ -39,6 +39,7 @@ export type {
   OutsideMembership,
   PendingEvent,
   RoomChanges,
+  PartialState,
   RoomRecord,
   StateEntry,
   StateGroup,

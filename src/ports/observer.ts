@@ -59,6 +59,7 @@ export interface Metric {
     | "room.pending"
     | "room.pending.evicted"
     | "room.gap"
+    | "room.completion.failed"
     | "room.resolution.states"
     | "fetch.requests"
     | "outbox.sent"

@@ -23,6 +23,21 @@ export interface RoomRecord {
   readonly lastPosition: number;
   /** The smallest `depth` among events received live: below it, history was never sent here. */
   readonly liveDepth: number;
+  /** Present while the state is known in part. */
+  readonly partial?: PartialState;
+}
+
+/**
+ * What a room was joined with if the state came without most memberships. Events from the join's position on are
+ * judged by what is known of the state, and judged again once all of it is.
+ */
+export interface PartialState {
+  /** The join, the stream position that it has, and the revision that brought it. */
+  readonly eventId: string;
+  readonly position: number;
+  readonly revision: number;
+  /** Servers that were in the room then, as the server said that was joined by. */
+  readonly servers: readonly string[];
 }
 
 /** An event and all that was decided about it. */

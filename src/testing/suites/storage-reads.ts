@@ -56,6 +56,11 @@ export const readChecks: readonly StorageCheck[] = [
       await commit(storage, batch(1, { record: later }));
       expectEqual((await storage.openRoom(ROOM))?.record, later, "the record of the second commit");
       expectEqual(await storage.roomIds(), [ROOM], "roomIds");
+      const partial = { eventId: "$join", position: 13, revision: 3, servers: ["two.example", "three.example"] };
+      await commit(storage, batch(2, { record: record(3, { partial }) }));
+      expectEqual((await storage.openRoom(ROOM))?.record, record(3, { partial }), "the record of a partial state");
+      await commit(storage, batch(3, { record: record(4) }));
+      expectEqual((await storage.openRoom(ROOM))?.record, record(4), "the record once the state is whole");
     },
   ],
   [
