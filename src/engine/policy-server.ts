@@ -7,7 +7,6 @@ import type { StateMap } from "../dag/state-map.js";
 import type { RoomIndex } from "../dag/room-index.js";
 import { decodeBase64, encodeUnpadded } from "../crypto/base64.js";
 import type { Refusal } from "../errors.js";
-import type { RoomEvent } from "../event/pdu.js";
 import { attachSignature } from "../event/sign.js";
 import { domainOf } from "../ids/grammar.js";
 import { get, isObject } from "../json/value.js";
@@ -44,7 +43,13 @@ export function namedPolicyServer(content: JsonObject): PolicyServer | undefined
 }
 
 /** No policy server is asked about the event that names it: a room can always be rid of it. */
-export function isExempt({ type, stateKey }: Pick<RoomEvent, "type" | "stateKey">): boolean {
+export function isExempt({
+  type,
+  stateKey,
+}: {
+  readonly type: string;
+  readonly stateKey?: string | undefined;
+}): boolean {
   return type === POLICY_EVENT && stateKey === "";
 }
 

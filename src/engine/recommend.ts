@@ -89,14 +89,27 @@ class Asking {
     const { host, own } = this.#context;
     const gone = this.#gone.get(by.server);
     if (gone !== undefined) return { ok: false, error: gone };
-    if (cancel.aborted) return { ok: false, error: { code: "timeout", reason: "there was no time left to ask" } };
-    const answer =
+    const isOver = (): boolean => cancel.aborted;
+    if (isOver()) return { ok: false, error: { code: "timeout", reason: "there was no time left to ask" } };
+    const ask = (): Promise<Signed> =>
       by.server === host.server
-        ? await orTimeout(own.sign(event, host.server), cancel)
-        : await host.transport.request(by.server, "policy_sign", { event: event.json }, cancel);
+        ? orTimeout(own.sign(event, host.server), cancel)
+        : host.transport.request(by.server, "policy_sign", { event: event.json }, cancel);
+    let answer = await ask();
+    for (let wait = pauseOf(answer); wait !== undefined; wait = pauseOf(answer)) {
+      await host.clock.sleep(wait, cancel);
+      if (isOver()) break;
+      answer = await ask();
+    }
     if (!answer.ok && silent.has(answer.error.code)) this.#gone.set(by.server, answer.error);
     return answer;
   }
+}
+
+/** What a policy server that has too many requests wants to be waited, if it says so; never next to nothing. */
+function pauseOf(answer: Signed): number | undefined {
+  const wait = !answer.ok && answer.error.code === "limit_exceeded" ? answer.error.retryAfterMs : undefined;
+  return typeof wait === "number" && wait >= 0 ? Math.max(wait, 500) : undefined;
 }
 
 function failed(unasked: Unasked, { code, reason }: OperationError): Recommendation {

@@ -34,7 +34,7 @@ import { extremitiesAfter } from "./decide.js";
 import type { Candidate, Mode } from "./decide.js";
 import { fetchForgotten, fetchMissing, listOf } from "./fetch.js";
 import { askPolicyServers, PolicySigner } from "./recommend.js";
-import { POLICY_EVENT } from "./policy-server.js";
+import { isExempt, POLICY_EVENT } from "./policy-server.js";
 import type { Unasked } from "./policy-server.js";
 import { verdictOf } from "./held.js";
 import type { Held } from "./held.js";
@@ -796,22 +796,37 @@ export class Room {
    */
   async emit(drafts: readonly LocalEvent[], options: EmitOptions = {}): Promise<Result<readonly Pdu[]>> {
     for (const draft of drafts) this.#checkLocal(draft);
-    const emit = (): Promise<Result<readonly Pdu[]>> => this.#deciding(this.#emitting(drafts, options), options.cancel);
-    const remembering = (): Promise<Result<readonly Pdu[]>> => this.#remembering(emit, options.cancel);
+    const send = (): Promise<Result<readonly Pdu[]>> => this.#send(drafts, options);
     // Events that wait for a policy server side by side would all end up side by side in the graph.
-    const isAsking = this.state(POLICY_EVENT) !== undefined;
-    const result = await (isAsking ? this.#inTurn(remembering) : remembering());
-    await this.#settleFreed(options.cancel);
-    return result;
+    const isAsking = this.state(POLICY_EVENT) !== undefined && !drafts.every(isExempt);
+    return isAsking ? this.#inTurn(send) : send();
   }
 
-  /** Runs what sends one after the other, while receiving goes on. */
-  #inTurn<T>(send: () => Promise<T>): Promise<T> {
-    const next = this.#sending.then(send, send);
+  /** Sends one after the other, while receiving goes on. Who waits while the policy server is silent waits once. */
+  #inTurn(send: () => Promise<Result<readonly Pdu[]>>): Promise<Result<readonly Pdu[]>> {
+    const place = ++this.#turns;
+    const next = this.#sending.then(async () => {
+      if (this.#silence !== undefined && place <= this.#silence.until) return this.#silence.result;
+      const result = await send();
+      if (!result.ok && result.error.code === "unreachable") {
+        const { code, reason } = result.error;
+        this.#silence = { until: this.#turns, result: refuse(code, reason) };
+      }
+      return result;
+    });
     this.#sending = next.catch(() => undefined);
     return next;
   }
   #sending: Promise<unknown> = Promise.resolve();
+  #turns = 0;
+  #silence: { readonly until: number; readonly result: Result<never> } | undefined;
+
+  async #send(drafts: readonly LocalEvent[], options: EmitOptions): Promise<Result<readonly Pdu[]>> {
+    const emit = (): Promise<Result<readonly Pdu[]>> => this.#deciding(this.#emitting(drafts, options), options.cancel);
+    const result = await this.#remembering(emit, options.cancel);
+    await this.#settleFreed(options.cancel);
+    return result;
+  }
 
   /** Makes events of drafts, or takes those that were made of them already. */
   #emitting(
@@ -1240,7 +1255,8 @@ export class Room {
 
   async #merge(cancel: Cancel | undefined): Promise<boolean> {
     for (const sender of [...this.localUsers].sort(compareCodePoints).slice(0, 10)) {
-      const made = await this.emit([{ type: MERGE_EVENT, sender, content: {} }], { cancel });
+      // Not in turn: who sends may wait for this.
+      const made = await this.#send([{ type: MERGE_EVENT, sender, content: {} }], { cancel });
       if (made.ok) return true;
       // Nobody else's would be recommended either, and each would be waited for.
       if (made.error.code === "not_recommended" || made.error.code === "unreachable") return false;

@@ -1,6 +1,7 @@
 /** Check 7 by a room's policy server, and what it is asked (server-server-api, "Policy Servers"). */
 import { describe, expect, it } from "vitest";
 import { createManualClock } from "../../src/adapters/memory/index.js";
+import { CancelledError, Canceller } from "../../src/engine/index.js";
 import type { Room } from "../../src/engine/index.js";
 import { isExempt, JoinedServers, keyOf, namedPolicyServer, recommendationIn } from "../../src/engine/policy-server.js";
 import { RoomIndex } from "../../src/dag/index.js";
@@ -305,10 +306,11 @@ describe.each(VERSIONS)("an event of another server in a room of version %s with
     ["a signature by another key", (event) => ({ signatures: signaturesOf(v, event, VIA, "another") })],
     ["a signature over another event", (event) => ({ signatures: signaturesOf(v, withKey(event, "depth", 0), VIA) })],
   ])(`[cap:policy-server v:${v}] is soft-failed where it answers %s`, async (_, answer) => {
-    const { line, story, get } = await stage(v);
+    const { room, line, story, get } = await stage(v);
     line.answer = (event) => ({ ok: true, value: answer(event, line) }) as Answer;
     story.say("hello", BOB);
     expect(await get("hello")).toEqual([failed]);
+    expect(await originalOf(room, story.id("hello"))).toEqual(story.json("hello"));
   });
 
   it(`[cap:policy-server v:${v}] is soft-failed where the key that the room lists is none`, async () => {
@@ -422,19 +424,13 @@ describe("asking a policy server", () => {
     const { server, room, line, story } = await stage(v);
     line.answer = () => new Promise(() => undefined);
     story.say("slow", BOB);
-    const listeners: (() => void)[] = [];
-    const cancel = {
-      aborted: false,
-      onAbort: (listener: () => void) => {
-        listeners.push(listener);
-        return () => undefined;
-      },
-    };
+    const cancel = new Canceller();
     const slow = room.receive(story.jsons("slow"), { origin: PEER, cancel });
+    const own = room.emit([{ type: TEXT, sender: ME, content: {} }], { cancel });
     await tick();
-    cancel.aborted = true;
-    for (const listener of listeners) listener();
-    await expect(slow).rejects.toThrow("cancelled before anything was changed");
+    cancel.cancel();
+    await expect(slow).rejects.toThrow(CancelledError);
+    await expect(own).rejects.toThrow(CancelledError);
     expect(await server.storage.readEvents(story.roomId, [story.id("slow")])).toEqual([]);
     line.answer = (event) => line.signed(event);
     expect((await room.receive(story.jsons("slow"), { origin: PEER })).map(short)).toEqual(["accepted"]);
@@ -470,6 +466,41 @@ describe("asking a policy server", () => {
     story.say("last", BOB, { prev: ["right"] });
     expect(await get("off", "last")).toEqual(["accepted", "accepted"]);
     expect(line.asked).toHaveLength(3);
+  });
+
+  it("is done where one of several branches alone names it", async () => {
+    const told = beginning(v, null).say("left", ALICE, { prev: ["me"] });
+    const { room, line, story, get } = await stage(v, told.say("right", BOB, { prev: ["me"] }));
+    story.state("policy", "m.room.policy", ALICE, policyContent(VIA), { prev: ["left"] });
+    expect(await get("policy")).toEqual(["accepted"]);
+    expect(room.control.forwardExtremities).toHaveLength(2);
+    story.say("last", BOB, { prev: ["right"] });
+    expect(await get("last")).toEqual(["accepted"]);
+    expect(line.asked).toEqual([story.json("last")]);
+  });
+
+  it("is done again when it says when, for as long as there is time", async () => {
+    const { server, line, story, get } = await stage(v, beginning(v), { limits: { policyTime: 5_000 } });
+    const busy: Answer = { ok: false, error: { code: "limit_exceeded", reason: "busy", retryAfterMs: 1_000 } };
+    line.answer = (event) => (line.asked.length < 3 ? busy : line.signed(event));
+    story.say("hello", BOB);
+    const hello = get("hello");
+    for (let second = 0; second < 2; second++) {
+      await tick();
+      server.clock.advance(1_000);
+    }
+    expect(await hello).toEqual(["accepted"]);
+    expect(line.asked).toHaveLength(3);
+    line.answer = () => ({ ok: false, error: { ...busy.error, retryAfterMs: 0 } });
+    story.say("again", BOB);
+    const again = get("again");
+    for (let step = 0; step < 10; step++) {
+      await tick();
+      server.clock.advance(500);
+    }
+    expect(await again).toEqual([failed]);
+    // No more often than every half second, whatever it says.
+    expect(line.asked.length).toBeLessThanOrEqual(3 + 11);
   });
 
   it("goes by the state of the moment: a new policy server is asked about what the old one signed", async () => {
@@ -562,6 +593,26 @@ describe("own events in a room with a policy server", () => {
     expect(room.control.forwardExtremities).toHaveLength(1);
     const ids = new Set(sent.flatMap((one) => (one.ok ? one.value.map(({ eventId }) => eventId) : [])));
     expect((await timelineOf(room)).filter((id) => ids.has(id as never))).toHaveLength(8);
+  });
+
+  it("that wait for a silent policy server wait once, and those that need it not do not wait", async () => {
+    const { server, room, line, story } = await stage(v, beginning(v), { limits: { policyTime: 5_000 } });
+    story.state("levels2", "m.room.power_levels", ALICE, { users: { [ME]: 50 } });
+    await room.receive([recommendedBy(v, story.json("levels2"), VIA)], { origin: PEER });
+    line.answer = () => new Promise(() => undefined);
+    const waiting = Promise.all(["1", "2", "3"].map((body) => room.emit([say(body)])));
+    await tick();
+    server.clock.advance(5_000);
+    const sent = await waiting;
+    expect(sent.map((one) => (one.ok ? "ok" : one.error.code))).toEqual(["unreachable", "unreachable", "unreachable"]);
+    expect(line.asked).toHaveLength(1);
+    const slow = room.emit([say("4")]);
+    await tick();
+    expect(line.asked).toHaveLength(2);
+    expect((await room.emit([{ type: "m.room.policy", stateKey: "", sender: ME, content: {} }])).ok).toBe(true);
+    server.clock.advance(5_000);
+    // It was asked about in vain; but the room has no policy server any more.
+    expect((await slow).ok).toBe(true);
   });
 
   it("are sent although something came while the policy server was asked", async () => {

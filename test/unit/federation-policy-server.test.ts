@@ -187,6 +187,19 @@ describe("membership in a room with a policy server", () => {
     expect(handed?.answer).toMatchObject({ ok: false, error: { code: "forbidden" } });
   });
 
+  it("has a join asked about again that failed for want of an answer", async () => {
+    const { world, roomId } = await worldWith(v, hook, "c");
+    const join = () => world.server("c").join({ roomId, userId: userOf("c"), via: [nameOf("a")] });
+    world.network.disconnect(P);
+    expect(await codeOf(join())).toBe("refused_by_peer");
+    world.network.connect(P);
+    await done(join());
+    const handed = world.callsOf("send_join").filter(({ from }) => from === nameOf("c"));
+    expect(handed).toHaveLength(2);
+    // Nothing but the answer differs: the clock stands still.
+    expect(handed[0]?.request).toEqual(handed[1]?.request);
+  });
+
   it("has an invite signed before the invited server sees it", async () => {
     const { world, roomId } = await worldWith(v, hook, "c");
     const invited = await done(world.server("a").invite({ roomId, userId: alice, target: userOf("c") }));
