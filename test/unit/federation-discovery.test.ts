@@ -91,7 +91,7 @@ const record = (target: string, port = 443, priority = 10, weight = 5): SrvRecor
   weight,
 });
 
-describe("a server name that needs no help", () => {
+describe("a server name that needs no help [cap:discovery]", () => {
   it.each([
     ["1.2.3.4", { address: "1.2.3.4", port: 8448 }],
     ["1.2.3.4:443", { address: "1.2.3.4", port: 443 }],
@@ -150,7 +150,7 @@ describe("a server name that needs no help", () => {
   });
 });
 
-describe("the document of a host", () => {
+describe("the document of a host [cap:discovery]", () => {
   it("is asked for with what bounds the fetch", () => {
     expect(startDiscovery("hs.example").step).toEqual({
       do: "fetch well-known",
@@ -299,7 +299,7 @@ describe("the document of a host", () => {
   });
 });
 
-describe("SRV records of the name itself", () => {
+describe("SRV records of the name itself [cap:discovery]", () => {
   const own = { hostHeader: "hs.example", certificate: { kind: "dns", name: "hs.example" } };
 
   it("lead to hosts that are looked up together, in the records' order", () => {
@@ -371,7 +371,7 @@ describe("SRV records of the name itself", () => {
   });
 });
 
-describe("addresses", () => {
+describe("addresses [cap:discovery]", () => {
   const found = (...addresses: readonly string[]): DiscoveryStep =>
     discover("hs.example:1", { addresses: { "hs.example": addresses } }).end;
 

@@ -80,7 +80,7 @@ function codesOf(json: unknown): readonly string[] {
   return read.ok ? read.value.passedOver.map(({ code }) => code) : [read.error.code];
 }
 
-describe("an EDU", () => {
+describe("an EDU [cap:edus]", () => {
   it("is read by its type", () => {
     const read = (json: JsonObject): unknown => {
       const result = readEdu(json, "b.example");
@@ -357,7 +357,7 @@ beforeEach(() => {
   transactions = 0;
 });
 
-describe("typing", () => {
+describe("typing [cap:edus]", () => {
   it("is told to the servers of the room, as it changes", async () => {
     const roomId = await two();
     const { edus } = world.server("a");
@@ -487,7 +487,7 @@ describe("a server ACL", () => {
   });
 });
 
-describe("a receipt", () => {
+describe("a receipt [cap:edus]", () => {
   it("is told to the servers of the room", async () => {
     const roomId = await two();
     const { edus } = world.server("a");
@@ -547,7 +547,7 @@ describe("a receipt", () => {
   });
 });
 
-describe("presence", () => {
+describe("presence [cap:edus]", () => {
   it("is told to the servers that share a room with the user, or to those that are named", async () => {
     await two();
     const { edus } = world.server("a");
@@ -874,7 +874,7 @@ describe("a server without the module", () => {
 
 // ---- messages to devices --------------------------------------------------------------------------------------
 
-describe("a message to devices", () => {
+describe("a message to devices [cap:edus]", () => {
   it("goes to the server of each user whom it is for", async () => {
     await two();
     const hereC = new Heard();
@@ -1089,7 +1089,7 @@ async function playedB(given: Given = {}): Promise<Played> {
   return played;
 }
 
-describe("an update of devices that builds on what is not known", () => {
+describe("an update of devices that builds on what is not known [cap:device-lists]", () => {
   it("makes the list be asked for, and is followed from there", async () => {
     const b = await playedB();
     await b.update(5);

@@ -20,7 +20,7 @@ function formOf(code: OperationErrorCode): string {
   return `${status} ${body.errcode}`;
 }
 
-describe("errors of operations", () => {
+describe("errors of operations [cap:errors]", () => {
   it("have each a status and an errcode of their own", () => {
     const forms = answered.map(formOf);
     expect(new Set(forms).size).toBe(answered.length);

@@ -209,7 +209,7 @@ function isSignedBy(json: JsonObject, server: string, version: string, seedName:
 
 // ---- publication -------------------------------------------------------------------------------------------
 
-describe("publication", () => {
+describe("publication [cap:key-publication]", () => {
   const both: OwnKeys = {
     current: [own("x.example", "2"), own("x.example", "3")],
     old: [{ keyId: "ed25519:1", key: publicOf("x.example 1"), expiredTs: NOW - DAY }],
@@ -461,7 +461,7 @@ describe("an answer of another server", () => {
 
 // ---- validity ----------------------------------------------------------------------------------------------
 
-describe("the validity of a key", () => {
+describe("the validity of a key [cap:key-validity]", () => {
   /** How a message that a server's key signed fares in a room version, by what a ring fetched. */
   async function fares(version: string, answer: Answer, sentAt: number, signer: string = "1"): Promise<string> {
     const { ring, net } = rig();
@@ -534,7 +534,7 @@ describe("a key ring as the Keys port", () => {
   for (const { name, run } of keysSuite({ create: ringOn })) it(name, run);
 });
 
-describe("a key ring", () => {
+describe("a key ring [cap:key-validity]", () => {
   it("asks a server once for all of its keys, however many look them up at once", async () => {
     const { ring, net } = rig();
     net.servers.set("x.example", () => answerOf("x.example", { current: { 1: "x.example 1", 2: "x.example 2" } }));
@@ -736,7 +736,7 @@ describe("a key ring", () => {
   });
 });
 
-describe("a server that changes its keys", () => {
+describe("a server that changes its keys [cap:key-validity]", () => {
   const first = (extra: Answer = {}): JsonObject => answerOf("x.example", extra);
   const second: Answer = { current: { 2: "x.example 2" }, old: { 1: NOW } };
 
@@ -915,7 +915,7 @@ describe("a store", () => {
 
 // ---- asking notaries ---------------------------------------------------------------------------------------
 
-describe("a key ring with notaries", () => {
+describe("a key ring with notaries [cap:notary]", () => {
   /** A notary that has the answers of these servers. */
   function notary(net: Played, name: string, ...known: readonly JsonObject[]): void {
     net.servers.set(name, () => answerOf(name));
@@ -1173,7 +1173,7 @@ describe("a key ring with notaries", () => {
 
 // ---- being a notary ----------------------------------------------------------------------------------------
 
-describe("a notary", () => {
+describe("a notary [cap:notary]", () => {
   it("hands on a server's own answer with two signatures", async () => {
     const { ring, net } = rig();
     net.servers.set("x.example", () => signedWith(answerOf("x.example"), "stranger.example", "1", "stranger"));
@@ -1362,7 +1362,7 @@ describe("a notary", () => {
 
 // ---- servers -----------------------------------------------------------------------------------------------
 
-describe("servers with key rings", () => {
+describe("servers with key rings [cap:key-publication]", () => {
   interface RingNode extends Node {
     readonly ring: KeyRing;
   }

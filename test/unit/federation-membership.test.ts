@@ -250,7 +250,7 @@ describe("an invite to another server", () => {
     expect(world.calls).toEqual([]);
   });
 
-  it("follows a phone number that the host's resolver knows", async () => {
+  it("follows a phone number that the host's resolver knows [cap:identity]", async () => {
     const world = new World();
     const phone = { medium: "msisdn", address: "447700900111" };
     await world.add("a", { identity: createListIdentity([{ ...phone, userId: bob }]) });
@@ -825,7 +825,7 @@ describe("a join that a server of the room is asked for", () => {
     );
   });
 
-  it("is refused at both steps by the host's policy", async () => {
+  it("is refused at both steps by the host's policy [cap:policy-hooks]", async () => {
     const world = new World();
     const blocked = new Set<string>();
     await world.add("a", {
@@ -1123,7 +1123,7 @@ describe("knocking", () => {
     expect(await world.server("b").roomsOf(bob)).toEqual([]);
   });
 
-  it("asks the host's policy, for local users too", async () => {
+  it("asks the host's policy, for local users too [cap:policy-hooks]", async () => {
     const world = new World();
     const policy = createListPolicy({ blockedUsers: [bob, userOf("a", "second")] });
     await world.add("a", { policy });

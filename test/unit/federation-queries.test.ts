@@ -54,7 +54,7 @@ async function worldAgainst(name: OperationName, answer: unknown): Promise<World
 
 const failure = (code: string): unknown => ({ ok: false, error: { code, reason: "why" } });
 
-describe("query_directory", () => {
+describe("query_directory [cap:queries]", () => {
   const alias = "#room:a.example";
 
   it("gives the room behind an alias, and the servers that the host names", async () => {
@@ -124,7 +124,7 @@ describe("query_directory", () => {
   });
 });
 
-describe("query_profile", () => {
+describe("query_profile [cap:queries]", () => {
   const profile = { displayname: "Alice", avatar_url: "mxc://a.example/x", "m.tz": "Europe/London" };
 
   it("gives a profile, or one field of it", async () => {
@@ -207,7 +207,7 @@ describe("query_profile", () => {
   });
 });
 
-describe("public_rooms", () => {
+describe("public_rooms [cap:room-lists]", () => {
   /** Rooms 0 to 4, listed in that order. */
   async function listing(options: NodeOptions = {}): Promise<{ readonly world: World; readonly roomIds: string[] }> {
     const roomIds: string[] = [];
@@ -435,7 +435,7 @@ describe("public_rooms", () => {
   });
 });
 
-describe("hierarchy", () => {
+describe("hierarchy [cap:room-lists]", () => {
   const via = ["a.example"];
 
   async function space(world: World, options: Partial<CreateRoomOptions> = {}): Promise<string> {
@@ -699,7 +699,7 @@ describe("hierarchy", () => {
   });
 });
 
-describe("openid_userinfo", () => {
+describe("openid_userinfo [cap:room-lists]", () => {
   it("gives the user who generated a token, and is asked by anybody", async () => {
     const directory: Directory = { openIdUser: (token) => (token === "good" ? alice : undefined) };
     const policy = { checkServer: () => ({ code: "blocked", reason: "everybody" }) };
@@ -725,7 +725,7 @@ describe("openid_userinfo", () => {
   });
 });
 
-describe("version", () => {
+describe("version [cap:room-lists]", () => {
   it("gives name and version of the software, and is asked by anybody", async () => {
     const policy = { checkServer: () => ({ code: "blocked", reason: "everybody" }) };
     const world = await worldWith({ software: { name: "x", version: "1" } }, { policy });

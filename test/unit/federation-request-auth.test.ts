@@ -43,7 +43,7 @@ const reason = (header: string): string => {
   return parsed.error.reason;
 };
 
-describe("what a request's signature covers", () => {
+describe("what a request's signature covers [cap:request-auth]", () => {
   const text = (request: SignedRequest): string | undefined => utf8Decode(requestSignedBytes(request));
 
   it("is canonical JSON of method, target with its query, both servers and the body", () => {
@@ -68,7 +68,7 @@ describe("what a request's signature covers", () => {
   });
 });
 
-describe("signing a request", () => {
+describe("signing a request [cap:request-auth]", () => {
   const keys = createMemoryKeys({ server: ORIGIN, keyId: KEY, seed }, createKeyDirectory());
 
   it("writes the header as the spec shows it", async () => {
@@ -120,7 +120,7 @@ describe("writing a header", () => {
   });
 });
 
-describe("reading a header", () => {
+describe("reading a header [cap:request-auth]", () => {
   const full: XMatrix = { origin: ORIGIN, destination: SERVER, key: KEY, sig: SIG };
 
   it.each([
@@ -248,7 +248,7 @@ function received(change: Partial<ReceivedRequest> = {}): ReceivedRequest {
   return { ...request, authorization: [header()], ...change };
 }
 
-describe("believing a request", () => {
+describe("believing a request [cap:request-auth]", () => {
   const judge = async (request: ReceivedRequest, known: Readonly<Record<string, VerifyKey>> = { [KEY]: published }) => {
     const ring = keyring(known);
     const result = await verifyRequest(request, { server: SERVER, now: NOW, keys: ring.keys });

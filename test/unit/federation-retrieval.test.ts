@@ -49,7 +49,7 @@ describe.each(VERSIONS)("retrieving from a room of version %s", (version) => {
   });
   const at = (index: number): string => messages.at(index) ?? "";
 
-  it("an event is served by its id, signed as it was", async () => {
+  it(`an event is served by its id, signed as it was [cap:single-event v:${version}]`, async () => {
     const answer = await world.ask("b", "a", "event", { roomId, eventId: at(0) });
     if (!answer.ok) throw new Error(answer.error.reason);
     const pdu = pduOf(version, answer.value.event);
@@ -58,7 +58,7 @@ describe.each(VERSIONS)("retrieving from a room of version %s", (version) => {
     expect(await codeOf(world.ask("b", "a", "event", { roomId, eventId: "$unknown" }))).toBe("not_found");
   });
 
-  it("the state before an event leaves out what the event itself changes", async () => {
+  it(`the state before an event leaves out what the event itself changes [cap:state-at v:${version}]`, async () => {
     const content = { name: "renamed" };
     const renamed = await done(world.server("a").setState({ roomId, userId: alice, type: "m.room.name", content }));
     await world.deliver();
@@ -77,7 +77,7 @@ describe.each(VERSIONS)("retrieving from a room of version %s", (version) => {
     expect(await idsOf(world, version, "state_ids", { roomId, eventId: end }, "stateIds")).toContain(renamed.eventId);
   });
 
-  it("an auth chain is closed: whatever its events cite is in it", async () => {
+  it(`an auth chain is closed: whatever its events cite is in it [cap:single-event v:${version}]`, async () => {
     const chain = await world.ask("b", "a", "event_auth", { roomId, eventId: at(0) });
     if (!chain.ok) throw new Error(chain.error.reason);
     const pdus = chain.value.authChain.map((event) => pduOf(version, event));
@@ -91,7 +91,7 @@ describe.each(VERSIONS)("retrieving from a room of version %s", (version) => {
     expect(await codeOf(world.ask("b", "a", "event_auth", { roomId, eventId: "$unknown" }))).toBe("not_found");
   });
 
-  it("backfill begins with the events that are named, and they count", async () => {
+  it(`backfill begins with the events that are named, and they count [cap:backfill v:${version}]`, async () => {
     const back = (from: readonly string[], limit: number): Promise<readonly string[]> =>
       idsOf(world, version, "backfill", { roomId, from, limit });
     expect(await back([at(3)], 1)).toEqual([at(3)]);
@@ -108,7 +108,7 @@ describe.each(VERSIONS)("retrieving from a room of version %s", (version) => {
     expect(new Set(whole).size).toBe(whole.length);
   });
 
-  it("missing events lie between what is had and what is wanted", async () => {
+  it(`missing events lie between what is had and what is wanted [cap:missing-events v:${version}]`, async () => {
     const missing = (request: Partial<OperationRequest<"get_missing_events">>): Promise<readonly string[]> =>
       idsOf(world, version, "get_missing_events", {
         roomId,
@@ -294,7 +294,7 @@ describe("what is not part of the room", () => {
 
 // ---- by time ----------------------------------------------------------------------------------------------
 
-describe("the event nearest to a time", () => {
+describe("the event nearest to a time [cap:timestamp-to-event]", () => {
   type Dir = "f" | "b";
   const START = 1_700_000_000_000;
 

@@ -87,7 +87,10 @@ suite(
   "storage that answers later",
   storageSuite({ create: () => later(createMemoryStorage()), reopen: (storage) => Promise.resolve(later(storage)) }),
 );
-suite("transport in memory", transportSuite({ create: () => memoryServers((transport) => transport) }));
+suite(
+  "transport in memory [cap:operations]",
+  transportSuite({ create: () => memoryServers((transport) => transport) }),
+);
 suite("keys in memory", keysSuite(memoryKeys((keys) => keys)));
 suite("a clock that is moved by hand", clockSuite({ create: () => manualClock((clock) => clock) }));
 suite("a clock of the real time", clockSuite({ create: () => ({ clock: realClock }) }));
