@@ -126,9 +126,8 @@ const anonymous: ReadonlySet<OperationName> = new Set<OperationName>([
   "version",
 ]);
 
-function lackingText(name: OperationName, request: unknown): string | undefined {
+function lackingText(name: OperationName, request: object): string | undefined {
   const keys = texts[name];
-  if (typeof request !== "object" || request === null) return keys[0];
   const values = new Map<string, unknown>(Object.entries(request));
   return keys.find((key) => typeof values.get(key) !== "string");
 }
@@ -147,7 +146,10 @@ export function receiverOf(
     cancel?: Cancel,
   ): Promise<OperationResult<N>> => {
     if (!Object.hasOwn(handlers, name)) return fail("unrecognized", `there is no operation ${name}`);
-    const lacking = lackingText(name, request);
+    // The types promise it, and nobody has looked.
+    const given: unknown = request;
+    if (typeof given !== "object" || given === null) return fail("bad_request", "the request must be an object");
+    const lacking = lackingText(name, given);
     if (lacking !== undefined) return fail("bad_request", `\`${lacking}\` must be a string`);
     try {
       if (anonymous.has(name)) return await handlers[name](federation, origin, request, cancel);

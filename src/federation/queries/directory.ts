@@ -14,7 +14,7 @@ import type { OperationRequest, OperationResult } from "../../ports/operations.j
 import { answer, fail, refusedBy, residentRoom } from "../context.js";
 import type { Federation } from "../context.js";
 import { ask } from "./asking.js";
-import { isContentUri } from "./summary.js";
+import { isContentUri, isText } from "./summary.js";
 
 /** Servers in one answer. */
 const MAX_SERVERS = 100;
@@ -91,7 +91,8 @@ export async function serveQueryProfile(
 ): Promise<OperationResult<"query_profile">> {
   if (!isUserId(userId)) return fail("invalid_param", "`userId` must be a user id");
   if (domainOf(userId) !== host.server) return fail("invalid_param", `the user is not of ${host.server}`);
-  if (field !== undefined && !isFieldName(field)) return fail("invalid_param", "`field` must be the name of a field");
+  if (field !== undefined && !isText(field, MAX_FIELD_NAME))
+    return fail("invalid_param", "`field` must be the name of a field");
   const profile = await directory?.profile?.(userId, cancel);
   if (profile === "withheld") return fail("forbidden", "this server tells nothing of its users");
   if (profile === undefined) return fail("not_found", "there is no such user");
@@ -99,10 +100,6 @@ export async function serveQueryProfile(
   const value = get(profile, field);
   if (value === undefined) return fail("not_found", "the user has no such field");
   return answer<"query_profile">({ profile: Object.fromEntries([[field, value]]) });
-}
-
-function isFieldName(value: unknown): value is string {
-  return typeof value === "string" && value !== "" && value.length <= MAX_FIELD_NAME;
 }
 
 /** `undefined`: the user's server knows no such user, or the user has no such field. */
@@ -127,7 +124,7 @@ function readProfile(profile: JsonObject, field: string | undefined): Profile {
   const limits = { maxValues: MAX_FIELD_VALUES, maxDepth: MAX_FIELD_DEPTH };
   const sound = entries.slice(0, MAX_FIELDS).flatMap(([name, value]): readonly (readonly [string, JsonValue])[] => {
     const checked = checkLax(value, limits);
-    return isFieldName(name) && checked.ok && checked.value !== null ? [[name, checked.value]] : [];
+    return isText(name, MAX_FIELD_NAME) && checked.ok && checked.value !== null ? [[name, checked.value]] : [];
   });
   const known = new Map(sound);
   const [displayName, avatarUrl] = [known.get("displayname"), known.get("avatar_url")];
@@ -191,10 +188,6 @@ export async function versionOf(federation: Federation, server: string, cancel?:
   const { name, version } = given.value;
   return {
     ok: true,
-    value: { ...(isShort(name) ? { name } : {}), ...(isShort(version) ? { version } : {}) },
+    value: { ...(isText(name, MAX_SOFTWARE) ? { name } : {}), ...(isText(version, MAX_SOFTWARE) ? { version } : {}) },
   };
-}
-
-function isShort(value: unknown): value is string {
-  return typeof value === "string" && value.length <= MAX_SOFTWARE;
 }

@@ -15,7 +15,7 @@ import { answer, fail, refusedBy, residentRoom } from "../context.js";
 import type { Federation } from "../context.js";
 import { isReachable } from "./access.js";
 import { ask } from "./asking.js";
-import { readSummary, shownContents, summaryOf, writeSummary } from "./summary.js";
+import { isCount, readSummary, shownContents, summaryOf, writeSummary } from "./summary.js";
 import type { RoomSummary } from "./summary.js";
 
 /** A room that a space names, by an `m.space.child` event. */
@@ -196,7 +196,7 @@ function readChild(value: JsonValue): SpaceChild | undefined {
   const [roomId, sender, at, given] = ["state_key", "sender", "origin_server_ts", "content"].map((key) =>
     get(value, key),
   );
-  if (!isRoomId(roomId) || !isUserId(sender) || typeof at !== "number" || !Number.isSafeInteger(at)) return undefined;
+  if (!isRoomId(roomId) || !isUserId(sender) || !isCount(at)) return undefined;
   const content = checkLax(given, contentLimits);
   if (!content.ok || !isObject(content.value) || !isChild(content.value, false)) return undefined;
   return { roomId, sender, originServerTs: at, content: content.value };

@@ -10,7 +10,7 @@ import { answer, fail, refusedBy, residentRoom } from "../context.js";
 import type { Federation } from "../context.js";
 import { isFederated } from "./access.js";
 import { ask } from "./asking.js";
-import { readSummary, summaryOf, writeSummary } from "./summary.js";
+import { isCount, isText, readSummary, summaryOf, writeSummary } from "./summary.js";
 import type { RoomSummary } from "./summary.js";
 
 /** What is looked for. */
@@ -159,13 +159,9 @@ export async function publicRoomsOf(
     ok: true,
     value: {
       rooms,
-      ...(isToken(nextBatch) ? { nextBatch } : {}),
-      ...(isToken(prevBatch) ? { prevBatch } : {}),
-      ...(typeof total === "number" && Number.isSafeInteger(total) && total >= 0 ? { total } : {}),
+      ...(isText(nextBatch, MAX_TOKEN) ? { nextBatch } : {}),
+      ...(isText(prevBatch, MAX_TOKEN) ? { prevBatch } : {}),
+      ...(isCount(total) ? { total } : {}),
     },
   };
-}
-
-function isToken(value: unknown): value is string {
-  return typeof value === "string" && value !== "" && value.length <= MAX_TOKEN;
 }

@@ -5,6 +5,7 @@ import type { StateView } from "../../engine/state-view.js";
 import { redact } from "../../event/redact.js";
 import type { RoomEvent } from "../../event/pdu.js";
 import { isRoomAlias, isRoomId, isRoomVersion } from "../../ids/grammar.js";
+import { loneSurrogateAt } from "../../ids/text.js";
 import { get, isArray, isObject } from "../../json/value.js";
 import type { JsonObject, JsonValue } from "../../json/value.js";
 import { isAuthorised } from "../context.js";
@@ -131,8 +132,14 @@ const textNames = Object.keys(textKeys) as readonly TextName[];
 /** No event is larger. */
 const MAX_TEXT = 65_536;
 
-function isText(value: unknown): value is string {
-  return typeof value === "string" && value !== "" && value.length <= MAX_TEXT;
+/** Text that can be shown and stored: what UTF-8 cannot hold is none. */
+export function isText(value: unknown, longest: number = MAX_TEXT): value is string {
+  return typeof value === "string" && value !== "" && value.length <= longest && loneSurrogateAt(value) === -1;
+}
+
+/** -0 is what JSON can say and canonical JSON cannot. */
+export function isCount(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0 && !Object.is(value, -0);
 }
 
 export function isContentUri(value: unknown): value is string {
@@ -175,7 +182,7 @@ export function readSummary(value: JsonValue | undefined): RoomSummary | undefin
   const worldReadable = get(value, "world_readable");
   const guestCanJoin = get(value, "guest_can_join");
   if (!isRoomId(roomId) || typeof worldReadable !== "boolean" || typeof guestCanJoin !== "boolean") return undefined;
-  if (typeof joinedMembers !== "number" || !Number.isSafeInteger(joinedMembers) || joinedMembers < 0) return undefined;
+  if (!isCount(joinedMembers)) return undefined;
   const joinRule = get(value, "join_rule");
   const allowed = get(value, "allowed_room_ids");
   return {

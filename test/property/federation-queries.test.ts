@@ -1,0 +1,197 @@
+/** Queries by anybody who asks anything, and answers of anybody who answers anything. */
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { errorsOf } from "../../src/federation/index.js";
+import type { Server, ServerOptions } from "../../src/federation/index.js";
+import { checkLax } from "../../src/json/index.js";
+import { setOwn } from "../../src/json/value.js";
+import type { JsonObject, JsonValue } from "../../src/json/index.js";
+import type { Directory, OperationName, OperationRequest, OperationResult } from "../../src/ports/index.js";
+import { done, userOf, World } from "../support/servers.js";
+import { rowsOf } from "../support/rows.js";
+import { runs, seed } from "./laws-support.js";
+
+const alice = userOf("a");
+const via = ["a.example"];
+const alias = "#room:a.example";
+
+/** A server that has something to say to every query, and one that asks. */
+interface Scene {
+  readonly world: World;
+  readonly spaceId: string;
+  readonly requests: Readonly<Record<Query, JsonObject>>;
+}
+
+const queries = [
+  "query_directory",
+  "query_profile",
+  "public_rooms",
+  "hierarchy",
+  "openid_userinfo",
+  "version",
+] as const satisfies readonly OperationName[];
+type Query = (typeof queries)[number];
+
+async function scene(version: string): Promise<Scene> {
+  const world = new World();
+  const published: string[] = [];
+  const directory: Directory = {
+    alias: () => ({ roomId: published[0] ?? "" }),
+    profile: () => ({ displayname: "A", avatar_url: "mxc://a.example/a", "m.tz": "UTC" }),
+    publishedRooms: () => published,
+    openIdUser: (token) => (token === "x" ? alice : undefined),
+    software: { name: "x", version: "1" },
+  };
+  await world.add("a", { ports: (given): ServerOptions => ({ ...given, directory }) });
+  await world.add("b");
+  const { server } = world.node("a");
+  const make = async (type?: string): Promise<string> => {
+    const named = type === undefined ? {} : { type };
+    return (await done(server.create({ version, creator: alice, preset: "public", name: "x", ...named }))).roomId;
+  };
+  const spaceId = await make("m.space");
+  const roomId = await make();
+  await done(
+    server.setState({ roomId: spaceId, userId: alice, type: "m.space.child", stateKey: roomId, content: { via } }),
+  );
+  published.push(spaceId, roomId);
+  await world.deliver();
+  return {
+    world,
+    spaceId,
+    requests: {
+      query_directory: { roomAlias: alias },
+      query_profile: { userId: alice, field: "m.tz" },
+      public_rooms: { limit: 5, since: "f0", filter: { genericSearchTerm: "x", roomTypes: [null, "m.space"] } },
+      hierarchy: { roomId: spaceId, suggestedOnly: false },
+      openid_userinfo: { accessToken: "x" },
+      version: {},
+    },
+  };
+}
+
+// ---- what may be wrong ----------------------------------------------------------------------------------
+
+const odd: fc.Arbitrary<unknown> = fc.oneof(
+  fc.jsonValue({ maxDepth: 4 }),
+  fc.constantFrom<unknown>(undefined, Number.NaN, -0, 1.5, -1, 2 ** 53, 2n ** 80n, () => 1, Symbol("s"), new Date(0)),
+  fc.constantFrom<unknown>(
+    "\ud800",
+    "__proto__",
+    "",
+    "@:a.example",
+    alice,
+    userOf("b"),
+    alias,
+    "f1",
+    "b1",
+    "b999999999",
+  ),
+  fc.constantFrom<unknown>("x".repeat(300), "!x:a.example", [[]], [null], { __proto__: null }, true, { via }),
+);
+
+interface Change {
+  readonly way: readonly number[];
+  readonly what: unknown;
+  readonly kind: "put" | "drop" | "add";
+}
+
+const change: fc.Arbitrary<Change> = fc.record({
+  way: fc.array(fc.nat(11), { minLength: 1, maxLength: 4 }),
+  what: odd,
+  kind: fc.constantFrom("put", "put", "drop", "add"),
+});
+
+/** A copy in which the value at the end of a way down is another, gone, or there twice. */
+function changed(value: unknown, { way, what, kind }: Change): unknown {
+  const [step, ...rest] = way;
+  if (step === undefined || typeof value !== "object" || value === null) return what;
+  const names = Object.keys(value);
+  const name = names[step % Math.max(1, names.length)];
+  if (name === undefined) return what;
+  const old: unknown = Reflect.get(value, name);
+  const now = rest.length === 0 ? what : changed(old, { way: rest, what, kind });
+  if (Array.isArray(value)) {
+    const at = Number(name);
+    if (rest.length > 0 || kind === "put") return value.with(at, now) as unknown;
+    return kind === "drop" ? value.toSpliced(at, 1) : [...(value as unknown[]), old];
+  }
+  const copy: Record<string, JsonValue> = {};
+  for (const [key, one] of Object.entries(value)) {
+    if (key !== name) setOwn(copy, key, one as JsonValue);
+    else if (rest.length > 0 || kind !== "drop")
+      setOwn(copy, key, (kind === "add" && rest.length === 0 ? old : now) as JsonValue);
+  }
+  if (kind === "add" && rest.length === 0) setOwn(copy, typeof what === "string" ? what : `${name}x`, old as JsonValue);
+  return copy;
+}
+
+/** Anything at all, or something that is nearly right. */
+function near(value: unknown): fc.Arbitrary<unknown> {
+  const nearly = fc.array(change, { maxLength: 3 }).map((changes) => changes.reduce<unknown>(changed, value));
+  return fc.oneof({ weight: 1, arbitrary: odd }, { weight: 6, arbitrary: nearly });
+}
+
+// ---- both sides -----------------------------------------------------------------------------------------
+
+describe.each(["1", "12"])("in room version %s", (version) => {
+  it.each(queries)("whatever is asked by %s is answered, and changes nothing", async (name) => {
+    const { world, requests } = await scene(version);
+    const receiver = world.receiver("a");
+    const before = await rowsOf(world.node("a").storage);
+    let [answered, refused] = [0, 0];
+    const ask = async (request: unknown): Promise<void> => {
+      const result = await receiver("b.example", name, request as OperationRequest<Query>);
+      if (result.ok) {
+        answered++;
+        expect(checkLax(result.value).ok).toBe(true);
+      } else {
+        refused++;
+        expect(errorsOf(name)).toContain(result.error.code);
+        expect(result.error.code).not.toBe("internal");
+      }
+    };
+    await ask(requests[name]);
+    expect(answered).toBe(1);
+    await fc.assert(fc.asyncProperty(near(requests[name]), ask), { numRuns: runs(300), seed });
+    expect(await rowsOf(world.node("a").storage)).toEqual(before);
+    expect(world.faults()).toEqual([]);
+    expect(answered).toBeGreaterThan(1);
+    if (name !== "version" && name !== "public_rooms") expect(refused).toBeGreaterThan(1);
+  });
+
+  const calls: Readonly<Record<Query, (server: Server, scene: Scene) => Promise<unknown>>> = {
+    query_directory: (server) => server.resolveAlias(alias),
+    query_profile: (server) => server.queryProfile(alice),
+    public_rooms: (server) => server.publicRoomsOf("a.example"),
+    hierarchy: (server, { spaceId }) => server.hierarchyOf({ roomId: spaceId, via }),
+    openid_userinfo: (server) => server.openIdUser("a.example", "x"),
+    version: (server) => server.versionOf("a.example"),
+  };
+
+  it.each(queries)("whatever is answered to %s, what the host gets is plain data or a refusal", async (name) => {
+    const made = await scene(version);
+    const { world } = made;
+    const server = world.server("b");
+    const whole = await world.ask("b", "a", name, { ...made.requests[name], field: undefined });
+    if (!whole.ok) throw new Error(whole.error.reason);
+    const before = await rowsOf(world.node("b").storage);
+    let [taken, refused] = [0, 0];
+    const answer = async (value: unknown): Promise<void> => {
+      world.intercept(() => Promise.resolve({ ok: true, value } as OperationResult<Query>));
+      const result = (await calls[name](server, made)) as { ok: boolean; value?: unknown; error?: JsonObject };
+      if (result.ok) taken++;
+      else refused++;
+      if (result.ok) expect(checkLax(result.value ?? null)).toMatchObject({ ok: true });
+      else expect(["refused_by_peer", "unreachable"]).toContain(result.error?.["code"]);
+    };
+    await answer(whole.value);
+    expect(taken).toBe(1);
+    await fc.assert(fc.asyncProperty(near(whole.value), answer), { numRuns: runs(300), seed });
+    world.intercept(undefined);
+    expect(await rowsOf(world.node("b").storage)).toEqual(before);
+    expect(world.faults()).toEqual([]);
+    expect(taken).toBeGreaterThan(1);
+    expect(refused).toBeGreaterThan(1);
+  });
+});
