@@ -5,6 +5,7 @@ import { CancelledError, Canceller } from "../../src/engine/index.js";
 import type { Room } from "../../src/engine/index.js";
 import { isExempt, JoinedServers, keyOf, namedPolicyServer, recommendationIn } from "../../src/engine/policy-server.js";
 import { RoomIndex } from "../../src/dag/index.js";
+import { encodeCanonical } from "../../src/json/index.js";
 import type { JsonObject } from "../../src/json/index.js";
 import { isObject } from "../../src/json/value.js";
 import type { OperationErrorCode, OperationName, OperationResult, Policy, Transport } from "../../src/ports/index.js";
@@ -447,6 +448,40 @@ describe("asking a policy server", () => {
     expect(isRecommended(v, await originalOf(room, story.id("child")), VIA)).toBe(true);
   });
 
+  it("is done for what an outsider hands on, and what is refused then is kept like any soft failure", async () => {
+    const { room, line, story } = await stage(v);
+    line.answer = () => refusing("forbidden");
+    story.say("hello", BOB);
+    const receipts = await room.receive(story.jsons("hello"), { origin: PEER, outsider: true });
+    expect(receipts.map(short)).toEqual([failed]);
+    expect((await room.verdict(story.id("hello")))?.verdict).toBe("not-recommended");
+  });
+
+  it("is done again where the room has listed another key meanwhile", async () => {
+    const { room, line, story, get } = await stage(v);
+    story.state("other", "m.room.policy", ALICE, policyContent(VIA, "new key"));
+    line.answer = async (event) => {
+      if (line.asked.length > 1) return line.signed(event, "new key");
+      await room.receive(story.jsons("other"), { origin: PEER });
+      return refusing("forbidden", "the key that you know is no more");
+    };
+    story.say("hello", BOB, { prev: ["policy"] });
+    expect(await get("hello")).toEqual(["accepted"]);
+    expect(line.asked).toHaveLength(2);
+  });
+
+  it("is in vain for an event that has no room for another signature", async () => {
+    const { room, line, story, get } = await stage(v);
+    const filled = (length: number) => ({ type: TEXT, sender: BOB, content: { body: "x".repeat(length) } });
+    const empty = encodeCanonical(story.write(filled(0)).json).length;
+    story.tell("full", filled(65_536 - empty));
+    expect(await get("full")).toEqual(["not-recommended: client-server-api Size limits"]);
+    expect(line.asked).toHaveLength(1);
+    expect(await originalOf(room, story.id("full"))).toEqual(story.json("full"));
+    story.tell("fits", filled(65_536 - empty - 200), { prev: ["policy"] });
+    expect(await get("fits")).toEqual(["accepted"]);
+  });
+
   it("is not done for history", async () => {
     const { room, line, story } = await stage(v);
     story.say("old", BOB, { prev: ["me"] });
@@ -675,6 +710,22 @@ describe("own events in a room with a policy server", () => {
       error: { code: "not_recommended", reason: `${HERE} (forbidden): spam: no spam` },
     });
     expect(line.asked).toEqual([]);
+  });
+
+  it("wait for this server's own hook no longer than for another server", async () => {
+    const base = testServer();
+    const server = testServer({
+      keys: { ...base.keys, signPolicy: (message: Uint8Array) => sign(message, policySeedOf(HERE)) },
+      policy: { checkRecommendation: () => new Promise(() => undefined) },
+      limits: { policyTime: 5_000 },
+    });
+    const initialState = [{ type: "m.room.policy", content: policyContent(HERE) }];
+    const made = await server.rooms.create({ version: v, creator: ME, initialState });
+    if (!made.ok) throw new Error(made.error.reason);
+    const sent = made.value.emit([say("hello")]);
+    await tick();
+    server.clock.advance(5_000);
+    expect(await sent).toMatchObject({ ok: false, error: { code: "unreachable" } });
   });
 
   it("are refused where this server is named and is no policy server", async () => {
