@@ -134,7 +134,7 @@ function near(value: unknown): fc.Arbitrary<unknown> {
 
 // ---- both sides -----------------------------------------------------------------------------------------
 
-describe.each(["1", "12"])("in room version %s", (version) => {
+describe.each(["1", "12"])("queries in room version %s [cap:queries] [cap:room-lists]", (version) => {
   it.each(queries)("whatever is asked by %s is answered, and changes nothing", async (name) => {
     const { world, requests } = await scene(version);
     const receiver = world.receiver("a");
