@@ -1142,12 +1142,6 @@ export class Room {
       const partial = this.#memory.record?.partial;
       if (partial?.eventId !== eventId) return { ok: true, value: undefined };
       const judged = await this.#judgedIn(partial, cancel);
-      const contradicted = this.#contradicted(judged, eventId, new Set(given));
-      if (contradicted !== undefined) {
-        return refuse("bad_format", `${server} gives another state than the room was joined with`, {
-          events: [contradicted],
-        });
-      }
       const ws = new Workspace(this.#memory);
       ws.partial = undefined;
       ws.setExtremities(new Map());
@@ -1161,6 +1155,10 @@ export class Room {
       const verdict = settling.verdicts.get(eventId);
       const refusal = verdict === undefined ? undefined : refusalOf(verdict);
       if (refusal !== undefined) return { ok: false, error: refusal };
+      const contradicted = contradiction(ws, judged, eventId);
+      if (contradicted !== undefined) {
+        return refuse("bad_format", `${server} gives another ${contradicted} than the room was joined with`);
+      }
       if (await this.#commitCompletion(ws, judged, eventId, options)) {
         this.#freed.push(...settling.leftover);
         if (settling.outdated) this.#forget();
@@ -1194,13 +1192,6 @@ export class Room {
       cancel,
     );
     return [...judged].sort((a, b) => (a.position ?? 0) - (b.position ?? 0));
-  }
-
-  /** An event of the state that the room was joined with which a whole state does not have. */
-  #contradicted(judged: readonly Held[], eventId: string, given: ReadonlySet<string>): string | undefined {
-    const before = judged.find(({ event }) => event.eventId === eventId)?.before;
-    if (before === undefined) return undefined;
-    return new StateView(this.#memory.index, before).ids().find((id) => !given.has(id));
   }
 
   /** Redactions are judged again as well: until then they do nothing. */
@@ -1317,6 +1308,21 @@ function againOf(held: Held, givenState: readonly string[] | undefined): Candida
   const policy = verdict.standing === "accepted" ? undefined : "unasked";
   const given = givenState === undefined ? {} : { givenState };
   return { event, hashMismatch, origin: domainOf(event.sender) ?? "", mode: "live", policy, again: held, ...given };
+}
+
+/**
+ * What a whole state says otherwise than the part that the room was joined with: it adds memberships, and nothing else.
+ * The type of the first such event.
+ */
+function contradiction(ws: Workspace, judged: readonly Held[], joinId: string): string | undefined {
+  const part = judged.find(({ event }) => event.eventId === joinId)?.before;
+  const whole = ws.held(joinId)?.before;
+  if (part === undefined || whole === undefined) return undefined;
+  let found: string | undefined;
+  new StateView(ws.index, part).differences(new StateView(ws.index, whole), (type, _, here) => {
+    if (here !== undefined || type !== "m.room.member") found ??= type;
+  });
+  return found;
 }
 
 /** The whole state made known: no event changed it. */

@@ -553,16 +553,17 @@ describe("completing a partial state", () => {
     await liedTo(lie);
   });
 
-  it("refuses a state that bans who has joined", async () => {
+  it.each<readonly [what: string, made: { type: string; stateKey: string; content: JsonObject }]>([
+    ["bans who has joined", { type: "m.room.member", stateKey: bob, content: { membership: "ban" } }],
+    ["has more than members that are new", { type: "m.room.server_acl", stateKey: "", content: { deny: ["*"] } }],
+  ])("refuses a state that %s", async (_, made) => {
     const { world, roomId, room } = await halfJoined("10");
     const at = await world.room("a", roomId);
     const auth = [at.state("m.room.create"), at.state("m.room.power_levels"), at.state("m.room.member", alice)];
     const prev = at.state("m.room.create")?.eventId ?? "";
-    const banning = await forged(world, roomId, {
+    const extra = await forged(world, roomId, {
       sender: alice,
-      type: "m.room.member",
-      stateKey: bob,
-      content: { membership: "ban" },
+      ...made,
       auth: auth.map((event) => event?.eventId),
       prev: [prev],
       depth: 99,
@@ -571,7 +572,7 @@ describe("completing a partial state", () => {
       const answer = await proceed();
       if (call.name !== "state" || !answer.ok) return answer;
       const value = answer.value as Joined;
-      return { ok: true, value: { ...value, state: [...value.state, banning] } as never };
+      return { ok: true, value: { ...value, state: [...value.state, extra] } as never };
     });
     await world.pass(30_000);
     expect(room.control.partial).toBe(true);
@@ -795,3 +796,99 @@ describe("a room whose members are not known yet", () => {
     await expectSame(world, roomId, early.eventId);
   });
 });
+
+/** Numbers that are the same each time (mulberry32). */
+function dice(seed: number): (sides: number) => number {
+  let state = seed >>> 0;
+  return (sides) => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % sides;
+  };
+}
+
+describe.each(["1", "6", "10", "11", "12"])(
+  "in a room of version %s, whatever happens before it is complete",
+  (version) => {
+    it.each([1, 2, 3, 4])("a part of the state ends where the whole would have (%i)", async (seed) => {
+      const { world, roomId } = await crowded(version, "crowded");
+      const roll = dice(seed);
+      const users = [alice, carol, dave, userOf("a", "extra1"), userOf("a", "extra2")];
+      const nameOfUser = (userId: string): string => userId.slice(userId.indexOf(":") + 1);
+      const at = await world.room("a", roomId);
+      const levels = at.state("m.room.power_levels")?.content ?? {};
+      const content = { ...levels, users: { ...(levels["users"] as JsonObject), [carol]: 60, [dave]: 50 } };
+      await done(world.server("a").setState({ roomId, userId: alice, type: "m.room.power_levels", content }));
+      await world.deliver();
+      const act = async (): Promise<void> => {
+        const userId = users[roll(users.length)] ?? alice;
+        const target = users[roll(users.length)] ?? alice;
+        const server = world.server(nameOfUser(userId));
+        const request = { roomId, userId, target };
+        // Refusals are as good as anything: nobody asks whether one may.
+        switch (roll(9)) {
+          case 0:
+            await server.kick(request);
+            break;
+          case 1:
+            await server.ban(request);
+            break;
+          case 2:
+            await server.unban(request);
+            break;
+          case 3:
+            await server.invite(request);
+            break;
+          case 4:
+            await server.join({ roomId, userId, via: ["a.example"] });
+            break;
+          case 5:
+            await server.setState({ roomId, userId, type: "m.room.topic", content: { topic: `${roll(1000)}` } });
+            break;
+          case 6:
+            await world.say("b", roomId, `${roll(1000)}`);
+            break;
+          default:
+            await world.say(nameOfUser(userId), roomId, `${roll(1000)}`, userId);
+        }
+        if (roll(3) > 0) await world.deliver(5_000);
+      };
+      await world.add("e");
+      await world.add("f");
+      for (let step = 0; step < 4; step++) await act().catch(() => undefined);
+      await world.deliver();
+      world.intercept((call, proceed) =>
+        call.name === "state" && call.from === "b.example"
+          ? Promise.resolve({ ok: false, error: { code: "limit_exceeded", reason: "busy" } })
+          : proceed(),
+      );
+      // One joins in part and one in full, of which the other hears at once.
+      const part = await done(world.server("b").join({ roomId, userId: bob, via: ["a.example"], partial: true }));
+      await done(world.server("e").join({ roomId, userId: userOf("e"), via: ["a.example"] }));
+      await world.deliver();
+      for (let step = 0; step < 16; step++) {
+        if (step === 5) world.cut("a", "c");
+        if (step === 11) world.heal("a", "c");
+        await act().catch(() => undefined);
+      }
+      await world.deliver();
+      expect(part.control.partial).toBe(true);
+      await completed(world);
+      // Something that ties all ends together.
+      for (const name of ["a", "e", "b", "a"]) {
+        await world.say(name, roomId, "last");
+        await world.deliver();
+      }
+      const whole = await world.room("e", roomId);
+      expect(await world.view("b", roomId)).toEqual(await world.view("e", roomId));
+      const seen = (await part.timeline({ limit: 1000 })).events.map(({ eventId }) => eventId);
+      for (const { eventId } of (await whole.timeline({ limit: 1000 })).events) {
+        const [mine, theirs] = [await part.stateAt(eventId), await whole.stateAt(eventId)];
+        if (mine === undefined || theirs === undefined) continue;
+        expect([...mine.after.ids()].sort()).toEqual([...theirs.after.ids()].sort());
+        expect(seen).toContain(eventId);
+      }
+    });
+  },
+);
