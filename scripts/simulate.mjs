@@ -128,8 +128,11 @@ function startWorker(seed, runs) {
     let told;
     child.on("message", (message) => {
       const { progress } = /** @type {{ readonly progress?: number }} */ (message);
-      if (progress === undefined) told = /** @type {Told} */ (message);
-      else console.log(`seed ${seed}: ${progress} of ${runs} so far`);
+      if (progress !== undefined) console.log(`seed ${seed}: ${progress} of ${runs} so far`);
+      else {
+        told = /** @type {Told} */ (message);
+        if (told.found !== undefined) console.log(`seed ${seed}: went wrong; waiting for the others`);
+      }
     });
     child.on("exit", (code) => {
       if (told === undefined) reject(new Error(`the process with seed ${seed} ended with ${code} and said nothing`));

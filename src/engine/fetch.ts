@@ -199,7 +199,11 @@ class Fetcher {
     return given;
   }
 
-  /** A server other than the sender's is asked first: who wrote an event should not say alone what it came after. */
+  /**
+   * Who wrote an event should not say alone what it came after: else it gives a server that has just joined a place in
+   * the graph that nobody else can ever find. Its own server is asked only where no other one answers at all; if others
+   * do not have the event yet they will, and it is asked for again with what cites it.
+   */
   async #giveState(candidate: Candidate): Promise<boolean> {
     const { servers, memory, observer } = this.#context;
     const author = domainOf(candidate.event.sender);
@@ -208,9 +212,14 @@ class Fetcher {
       ...servers.filter((server) => server === author),
     ];
     const { eventId } = candidate.event;
+    let answered = false;
     for (const server of ordered.slice(0, memory.limits.fetchServers)) {
+      if (server === author && answered) continue;
       const answer = await this.#ask(server, "state_ids", { roomId: memory.roomId, eventId });
-      if (!answer.ok) continue;
+      if (!answer.ok) {
+        answered ||= answer.error.code === "not_found" || answer.error.code === "forbidden";
+        continue;
+      }
       const stateIds = stringsOf(answer.value.stateIds);
       if (stateIds.length === 0 || stateIds.length > memory.limits.joinEvents) continue;
       if (!(await this.#fetchState(server, eventId, stateIds))) continue;

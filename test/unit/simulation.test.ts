@@ -272,6 +272,27 @@ describe("a hostile server", () => {
     });
   });
 
+  it("gives nobody who has just joined a place in the graph that others cannot find", async () => {
+    const commands: SimulationCommand[] = [
+      { do: "withhold", ...forged("message", 0, ["c.example"]) },
+      { do: "join", by: cleo, via: "a.example" },
+      { do: "stale branch", ...forged("message", 0, ["c.example"]), length: 1 },
+      says(anna, "on"),
+      named(anna, "and on"),
+      wait(30_000),
+      says(cleo, "heard by all"),
+    ];
+    await run(script(commands, { present: 2 }), async (world) => {
+      const { room, rows } = await roomAt(world, "c.example");
+      const words = rows.filter(({ json }) => json["sender"] === cleo && json["type"] === "m.room.message");
+      expect(words.length).toBeGreaterThan(0);
+      expect(room.pending.length).toBeGreaterThan(0);
+      for (const { eventId } of words) {
+        expect((await roomAt(world, "a.example")).rows.map((row) => row.eventId)).toContain(eventId);
+      }
+    });
+  });
+
   it("evades no ban by a stale branch", async () => {
     const commands: SimulationCommand[] = [
       { do: "ban", by: anna, target: mara },
