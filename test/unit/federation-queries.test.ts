@@ -117,6 +117,8 @@ describe("query_directory [cap:queries]", () => {
     const many = Array.from({ length: 500 }, (_, i) => `s${i}.example`);
     const long = await worldAgainst("query_directory", { roomId: "!r:a.example", servers: many });
     expect((await done(long.server("b").resolveAlias(alias)))?.servers).toHaveLength(100);
+    const host = await worldWith({ alias: () => ({ roomId: "!r:a.example", servers: many }) });
+    expect((await asked(host, "query_directory", { roomAlias: alias })).servers).toEqual(many.slice(0, 100));
     for (const answer of [{}, { roomId: "r", servers: [] }, { roomId: ["!r:a.example"] }, [], null]) {
       const odd = await worldAgainst("query_directory", answer);
       expect(await codeOf(odd.server("b").resolveAlias(alias))).toBe("refused_by_peer");
@@ -185,6 +187,9 @@ describe("query_profile [cap:queries]", () => {
     expect(Object.keys(read ?? {})).toEqual(["fields"]);
     expect(Object.keys(read?.fields ?? {})).toEqual(["m.tz", "__proto__"]);
     expect(read?.fields).not.toHaveProperty("polluted");
+    const many = Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`field${i}`, i]));
+    const long = await worldAgainst("query_profile", { profile: many });
+    expect(Object.keys((await done(long.server("b").queryProfile(alice)))?.fields ?? {})).toHaveLength(100);
     // Asked for one field, another is not taken.
     expect(await done(world.server("b").queryProfile(alice, "m.tz"))).toEqual({ fields: { "m.tz": "Nowhere/At_All" } });
     expect(await done(world.server("b").queryProfile(alice, "else"))).toEqual({ fields: {} });
@@ -426,8 +431,11 @@ describe("public_rooms [cap:room-lists]", () => {
         { ...bare, joinRule: "knock", allowedRoomIds: [] },
       ],
     });
-    const long = await worldAgainst("public_rooms", { chunk: Array(500).fill(room) });
-    expect((await done(long.server("b").publicRoomsOf("a.example"))).rooms).toHaveLength(100);
+    const allowed = Array.from({ length: 500 }, (_, i) => `!${i}:c.example`);
+    const long = await worldAgainst("public_rooms", { chunk: Array(500).fill({ ...room, allowed_room_ids: allowed }) });
+    const { rooms } = await done(long.server("b").publicRoomsOf("a.example"));
+    expect(rooms).toHaveLength(100);
+    expect(rooms[0]?.allowedRoomIds).toEqual(allowed.slice(0, 100));
     for (const answer of [{}, { chunk: {} }, { chunk: null }]) {
       const odd = await worldAgainst("public_rooms", answer);
       expect(await codeOf(odd.server("b").publicRoomsOf("a.example"))).toBe("refused_by_peer");
@@ -603,6 +611,9 @@ describe("hierarchy [cap:room-lists]", () => {
       allowed_room_ids: ["!unknown:c.example", club],
     });
     expect(await refusal(world, "hierarchy", { roomId: old })).toBe("not_found");
+    // The same list where the rule does not ask for it says nothing.
+    await set(world, roomId, "m.room.join_rules", { join_rule: "public", allow });
+    expect((await asked(world, "hierarchy", { roomId })).room).not.toHaveProperty("allowed_room_ids");
   });
 
   it("shows a room to servers of members and invited users, as long as they are that", async () => {
