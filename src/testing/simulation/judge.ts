@@ -152,7 +152,9 @@ async function kept(world: World, roomId: string, all: readonly Seen[]): Promise
       const at = await author.room.stateAt(eventId);
       audiences.set(name, (audience = new Set(at === undefined ? [] : serversIn(at.before))));
     }
-    for (const { server: other, rows } of all) {
+    for (const { server: other, room, rows } of all) {
+      // To whom put the author out meanwhile it is an outsider, of whom is kept what can be decided at once.
+      if (!room.isServerJoined(server)) continue;
       // A server that left for a while gets a state when it is back, not all that it missed.
       if (!audience.has(other.name) || !world.stayed(other.name, roomId)) continue;
       // What cannot be verified is not kept. Who is in the room gets it again with what cites it, others do not; and
