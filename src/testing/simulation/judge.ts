@@ -152,21 +152,28 @@ async function kept(world: World, roomId: string, all: readonly Seen[]): Promise
       const at = await author.room.stateAt(eventId);
       audiences.set(name, (audience = new Set(at === undefined ? [] : serversIn(at.before))));
     }
-    for (const { server: other, room, rows } of all) {
-      // To whom put the author out meanwhile it is an outsider, of whom is kept what can be decided at once.
-      if (!room.isServerJoined(server)) continue;
-      // A server that left for a while gets a state when it is back, not all that it missed.
-      if (!audience.has(other.name) || !world.stayed(other.name, roomId)) continue;
-      // What cannot be verified is not kept. Who is in the room gets it again with what cites it, others do not; and
-      // who came back cites nothing of what it sent before it left.
-      const citing = author.room.isServerJoined(other.name) && world.stayed(server, roomId);
-      if (world.keysWereHidden && !citing) continue;
-      const row = rows.get(eventId);
+    for (const other of all) {
+      if (!audience.has(other.server.name) || !mustHear(world, author, other)) continue;
+      const row = other.rows.get(eventId);
       if (row !== undefined && !isRejected(row)) continue;
-      wrong.push(`${other.name} ${row === undefined ? "never got" : "rejected"} ${eventId}, acknowledged by ${server}`);
+      wrong.push(
+        `${other.server.name} ${row === undefined ? "never got" : "rejected"} ${eventId}, acknowledged by ${server}`,
+      );
     }
   }
   return wrong;
+}
+
+function mustHear(world: World, author: Seen, { server, room }: Seen): boolean {
+  const { roomId } = room;
+  // To whom put the author out meanwhile it is an outsider, of whom is kept what can be decided at once.
+  if (!room.isServerJoined(author.server.name)) return false;
+  // A server that left for a while gets a state when it is back, not all that it missed.
+  if (!world.stayed(server.name, roomId)) return false;
+  // What cannot be verified is not kept. Who is in the room gets it again with what cites it, others do not; and who
+  // came back cites nothing of what it sent before it left.
+  const isCited = author.room.isServerJoined(server.name) && world.stayed(author.server.name, roomId);
+  return isCited || !world.keysWereHidden;
 }
 
 function isAccepted(row: StoredEvent): boolean {
