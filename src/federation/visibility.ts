@@ -194,9 +194,9 @@ function aroundOf(at: { readonly before: StateView; readonly after: StateView })
 // ---- what it is given -----------------------------------------------------------------------------------
 
 /**
- * The form that leaves this server: what was redacted goes out redacted, as the receiver would get no redaction of what
- * happened before it came. What redaction would change the meaning of, to the rules, goes out whole: a server that joins
- * later has to come to the same state as those that were there.
+ * The form that leaves this server: what was redacted goes out redacted, as the receiver would get no redaction of
+ * what happened before it came. What redaction would change the meaning of, to the rules, goes out whole: a server
+ * that joins later has to come to the same state as those that were there.
  */
 export function servedForm(room: Room, row: StoredEvent): JsonObject {
   if (row.redactedBy === undefined) return row.json;
