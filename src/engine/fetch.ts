@@ -95,6 +95,7 @@ class Fetcher {
     const { memory, storage, cancel } = this.#context;
     for (;;) {
       const cited = this.#cited();
+      if (this.#promote(cited)) continue;
       const unknown = [...cited].flatMap(([id, { asPrevious }]) =>
         this.#work.has(id) || (asPrevious.length === 0 && memory.judges(id)) ? [] : [id],
       );
@@ -126,6 +127,18 @@ class Fetcher {
       // An event that was waiting, or known by authority alone, brings in what it cites itself.
       if (!revived) return { previous, authority };
     }
+  }
+
+  /** What came as an auth event and is a previous event as well needs a place in history like any other. */
+  #promote(cited: ReadonlyMap<string, { readonly asPrevious: readonly string[] }>): boolean {
+    let promoted = false;
+    for (const [id, { asPrevious }] of cited) {
+      const candidate = asPrevious.length > 0 ? this.#work.get(id) : undefined;
+      if (candidate?.mode !== "import") continue;
+      this.#work.set(id, { ...candidate, mode: "live", policy: "unasked" });
+      promoted = true;
+    }
+    return promoted;
   }
 
   #cited(): ReadonlyMap<string, { readonly asPrevious: string[]; asAuthority: boolean }> {

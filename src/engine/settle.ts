@@ -428,7 +428,10 @@ function inCausalOrder(candidates: readonly Candidate[]): readonly Candidate[] {
     }
     entered.add(id);
     const { prevEvents, authEvents } = candidate.event;
-    for (const cited of [...prevEvents, ...authEvents]) if (byId.has(cited) && !entered.has(cited)) stack.push(cited);
+    // A state that was given is made of events that are here or among these: one that comes later would be missing.
+    for (const cited of [prevEvents, authEvents, candidate.givenState ?? []].flat()) {
+      if (byId.has(cited) && !entered.has(cited)) stack.push(cited);
+    }
   }
   return ordered;
 }

@@ -438,6 +438,9 @@ describe("completing a partial state", () => {
       if (crashed) await rise();
       await completed(world);
       crash.assertMonotonicRevisions();
+      for (const { from, request } of world.callsOf("send_join")) {
+        if (from === "b.example") expect(request).toHaveProperty("omitMembers", true);
+      }
       const room = await world.server("b").room(roomId);
       outcomes.push(room === undefined ? "absent" : "joined");
       if (room === undefined) expect(await world.node("b").storage.readIntents()).toEqual([]);
@@ -553,16 +556,22 @@ describe("completing a partial state", () => {
     await liedTo(lie);
   });
 
-  it.each<readonly [what: string, made: { type: string; stateKey: string; content: JsonObject }]>([
-    ["bans who has joined", { type: "m.room.member", stateKey: bob, content: { membership: "ban" } }],
-    ["has more than members that are new", { type: "m.room.server_acl", stateKey: "", content: { deny: ["*"] } }],
+  it.each<readonly [what: string, made: { sender: string; type: string; stateKey: string; content: JsonObject }]>([
+    ["bans who has joined", { sender: alice, type: "m.room.member", stateKey: bob, content: { membership: "ban" } }],
+    [
+      "has more than members that are new",
+      { sender: alice, type: "m.room.server_acl", stateKey: "", content: { deny: ["*"] } },
+    ],
+    [
+      "cannot be verified now",
+      { sender: userOf("x"), type: "m.room.member", stateKey: userOf("x"), content: { membership: "join" } },
+    ],
   ])("refuses a state that %s", async (_, made) => {
     const { world, roomId, room } = await halfJoined("10");
     const at = await world.room("a", roomId);
     const auth = [at.state("m.room.create"), at.state("m.room.power_levels"), at.state("m.room.member", alice)];
     const prev = at.state("m.room.create")?.eventId ?? "";
     const extra = await forged(world, roomId, {
-      sender: alice,
       ...made,
       auth: auth.map((event) => event?.eventId),
       prev: [prev],
@@ -578,6 +587,72 @@ describe("completing a partial state", () => {
     expect(room.control.partial).toBe(true);
     expect(room.current.membership(bob)).toBe("join");
     await completed(world);
+    await expectSame(world, roomId, joinOf(room));
+  });
+
+  it("refuses a state of more events than the host wants", async () => {
+    const world = await worldOf("a", "c");
+    const roomId = await world.shared("10", "a", "c");
+    for (let at = 1; at <= 20; at++) await done(world.server("a").join({ roomId, userId: userOf("a", `extra${at}`) }));
+    await world.add("b", { limits: { joinEvents: 20 } });
+    const room = await done(world.server("b").join({ roomId, userId: bob, via: ["a.example"], partial: true }));
+    await world.pass(30_000);
+    expect(room.control.partial).toBe(true);
+    const failed = world
+      .node("b")
+      .observer.metrics()
+      .filter(({ name }) => name === "room.completion.failed");
+    expect(failed[0]).toEqual({ name: "room.completion.failed", value: 1, roomId, server: "a.example" });
+    expect(await codeOf(room.completeFrom("a.example"))).toBe("too_large");
+    expect(await codeOf(room.completeFrom("nobody.example"))).toBe("unreachable");
+  });
+
+  it("forgets servers that it was told of and that have nobody in the room", async () => {
+    const world = await worldOf("a", "b");
+    const { roomId } = await done(world.server("a").create({ version: "10", creator: alice, preset: "public" }));
+    world.intercept(async (call, proceed) => {
+      const answer = await proceed();
+      if (call.name === "state") return { ok: false, error: { code: "limit_exceeded", reason: "busy" } };
+      if (call.name !== "send_join" || !answer.ok) return answer;
+      const told = { membersOmitted: true, serversInRoom: ["a.example", "x.example"] };
+      return { ok: true, value: { ...(answer.value as Joined), ...told } as never };
+    });
+    const room = await done(world.server("b").join({ roomId, userId: bob, via: ["a.example"], partial: true }));
+    await world.deliver();
+    expect(room.control.servers).toBe(3);
+    expect(room.servers).toContain("x.example");
+    await completed(world);
+    expect(room.control.servers).toBe(2);
+    await expectSame(world, roomId, joinOf(room));
+  });
+
+  it("asks the host's policy no second time about what it let through, and keeps to what it refused", async () => {
+    const asked: string[] = [];
+    let refusing = true;
+    const world = await worldOf("a", "c");
+    await world.add("b", {
+      policy: {
+        checkEvent: ({ event }) => {
+          asked.push(event.eventId);
+          const body = event.content["body"];
+          return refusing && body === "spam" ? { code: "spam", reason: "no" } : undefined;
+        },
+      },
+    });
+    const roomId = await world.shared("10", "a", "c");
+    allServers(world);
+    const room = await done(world.server("b").join({ roomId, userId: bob, via: ["a.example"], partial: true }));
+    await world.deliver();
+    const spam = await done(world.say("c", roomId, "spam"));
+    const fine = await done(world.say("c", roomId, "fine"));
+    await world.deliver();
+    expect(await verdictAt(world, "b", roomId, spam.eventId)).toBe("policy-refused");
+    const before = asked.length;
+    refusing = false;
+    await completed(world);
+    expect(asked).toHaveLength(before);
+    expect(await verdictAt(world, "b", roomId, spam.eventId)).toBe("policy-refused");
+    expect(await verdictAt(world, "b", roomId, fine.eventId)).toBe("accepted");
     await expectSame(world, roomId, joinOf(room));
   });
 
@@ -660,6 +735,23 @@ describe("a room whose members are not known yet", () => {
     const answer = await world.ask("c", "b", "event", { roomId, eventId });
     expect(answer.ok && ((answer.value.event as JsonObject)["content"] as JsonObject)["body"]).toBe("for all");
     expect(await codeOf(world.ask("e", "b", "event", { roomId, eventId }))).toBe("forbidden");
+  });
+
+  it("does not say of its members that they are none", async () => {
+    const { world, roomId, room } = await halfJoined("10");
+    const created = await done(world.server("b").create({ version: "10", creator: bob, preset: "public" }));
+    const rules = { join_rule: "restricted", allow: [{ type: "m.room_membership", room_id: roomId }] };
+    const restricted = { roomId: created.roomId, userId: bob };
+    await done(world.server("b").setState({ ...restricted, type: "m.room.join_rules", content: rules }));
+    const asking = { roomId: created.roomId, userId: carol, versions: ["10"] };
+    expect(await codeOf(world.ask("c", "b", "make_join", asking))).toBe("unable_to_authorise_join");
+    const { eventId } = await done(world.say("c", roomId, "here"));
+    await world.deliver();
+    expect(await verdictAt(world, "b", roomId, eventId)).toBe("accepted");
+    expect(await codeOf(world.ask("c", "b", "make_join", asking))).toBe("unable_to_authorise_join");
+    await completed(world);
+    expect(await codeOf(world.ask("c", "b", "make_join", asking))).toBe("ok");
+    expect(room.control.partial).toBe(false);
   });
 
   it("changes no membership of which it does not know what it is", async () => {
@@ -776,23 +868,41 @@ describe("a room whose members are not known yet", () => {
     expect(room.servers).toHaveLength(4);
   });
 
-  it("takes in what others said before they heard of the join", async () => {
-    const { world, roomId } = await crowded("10", "crowded");
+  it.each([1, 20])("takes in what others said before they heard of the join (%i rounds)", async (fetchRounds) => {
+    const world = await worldOf("a", "c", "d");
+    await world.add("b", { limits: { fetchRounds } });
+    const roomId = await world.shared("10", "a", "c", "d");
+    for (let at = 0; at < 5; at++) await done(world.say("a", roomId, `${at}`));
+    await world.deliver();
     world.cut("a", "c");
-    allServers(world);
     const early = await done(world.say("c", roomId, "early"));
+    allServers(world);
     const room = await done(world.server("b").join({ roomId, userId: bob, via: ["a.example"], partial: true }));
     await world.deliver(5_000);
     world.heal("a", "c");
-    withhold(world, "a", "d");
     await world.deliver();
-    await done(world.say("c", roomId, "later"));
-    await world.deliver();
+    expect(await world.membership("c", roomId, bob)).toBe("join");
+    // Of what it came after this server has no state: in one round it is given one, which is whole.
+    const join = joinOf(room);
+    let given = 0;
+    world.intercept((call, proceed) => {
+      if (call.from !== "b.example" || !["state", "state_ids"].includes(call.name)) return proceed();
+      if ((call.request as { readonly eventId: string }).eventId !== join) given++;
+      else return Promise.resolve({ ok: false, error: { code: "limit_exceeded", reason: "busy" } });
+      return proceed();
+    });
+    const [row] = await (await world.room("c", roomId)).rows([early.eventId]);
+    await hand(world, "c", row === undefined ? [] : [row.json]);
+    expect(await verdictAt(world, "b", roomId, early.eventId)).toBe("accepted");
+    expect(given > 0).toBe(fetchRounds === 1);
+    const ends = [early.eventId, join].sort();
+    expect(room.control.forwardExtremities).toEqual(ends);
+    expect(room.control.partial).toBe(true);
     await completed(world);
+    expect(room.control.forwardExtremities).toEqual(ends);
     await done(world.say("a", roomId, "last"));
     await world.deliver();
-    expect(await verdictAt(world, "b", roomId, early.eventId)).toBe("accepted");
-    await expectSame(world, roomId, joinOf(room));
+    await expectSame(world, roomId, join);
     await expectSame(world, roomId, early.eventId);
   });
 });
