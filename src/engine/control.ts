@@ -170,8 +170,7 @@ export class ControlKeeper {
     const { partial } = record;
     if ((partial !== undefined) !== old.partial) changes.partial = partial !== undefined;
     const told = this.residents.tell(partial?.servers ?? []);
-    if (state !== old.state) this.#moveState(changes, old.state, state);
-    else if (told) changes.servers = this.residents.size;
+    if (told || state !== old.state) this.#moveState(changes, old.state, state);
     // What a record holds is frozen too, but for the state, which nobody can change.
     for (const value of [changes.forwardExtremities, changes.counts, changes.powerLevels]) freeze(value, true);
     if (!wantPatches) {

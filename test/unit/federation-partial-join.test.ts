@@ -868,7 +868,11 @@ describe("a room whose members are not known yet", () => {
     expect(room.servers).toHaveLength(4);
   });
 
-  it.each([1, 20])("takes in what others said before they heard of the join (%i rounds)", async (fetchRounds) => {
+  it.each([
+    ["with a state at a gap", 1, true],
+    ["with a state before what it follows", 1, false],
+    ["with all that came before", 20, false],
+  ])("takes in what others said before they heard of the join, %s", async (_, fetchRounds, alone) => {
     const world = await worldOf("a", "c", "d");
     await world.add("b", { limits: { fetchRounds } });
     const roomId = await world.shared("10", "a", "c", "d");
@@ -876,6 +880,7 @@ describe("a room whose members are not known yet", () => {
     await world.deliver();
     world.cut("a", "c");
     const early = await done(world.say("c", roomId, "early"));
+    for (let at = 5; at < 8; at++) await done(world.say("a", roomId, `${at}`));
     allServers(world);
     const room = await done(world.server("b").join({ roomId, userId: bob, via: ["a.example"], partial: true }));
     await world.deliver(5_000);
@@ -886,8 +891,13 @@ describe("a room whose members are not known yet", () => {
     const join = joinOf(room);
     let given = 0;
     world.intercept((call, proceed) => {
-      if (call.from !== "b.example" || !["state", "state_ids"].includes(call.name)) return proceed();
-      if ((call.request as { readonly eventId: string }).eventId !== join) given++;
+      if (call.from !== "b.example") return proceed();
+      const eventId = "eventId" in (call.request as object) ? (call.request as { eventId: string }).eventId : "";
+      if (alone && (call.name === "get_missing_events" || early.prevEvents.some((id) => id === eventId))) {
+        return Promise.resolve({ ok: false, error: { code: "not_found", reason: "gone" } });
+      }
+      if (!["state", "state_ids"].includes(call.name)) return proceed();
+      if (eventId !== join) given++;
       else return Promise.resolve({ ok: false, error: { code: "limit_exceeded", reason: "busy" } });
       return proceed();
     });
