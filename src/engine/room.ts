@@ -650,8 +650,9 @@ export class Room {
   }
 
   /**
-   * Own events go to every server that has somebody in the room before or after them; and to that of a user whose
-   * invite or knock they end, which shows it until it is told.
+   * Own events go to every server that has somebody in the room now or after them, or had in the state before them: an
+   * event that waited for another server's signature may be older than what put somebody out. And to that of a user
+   * whose invite or knock they end, which shows it until it is told.
    */
   #outbox(
     ws: Workspace,
@@ -661,14 +662,19 @@ export class Room {
     if (own.length === 0) return [];
     const destinations = new Set([...this.#control.residents.servers, ...alsoTo]);
     const before = new StateView(ws.index, this.#memory.current);
-    before.differences(new StateView(ws.index, current), (type, stateKey, _, now) => {
-      const server = type === "m.room.member" && now?.content["membership"] === "join" ? domainOf(stateKey) : undefined;
-      if (server !== undefined) destinations.add(server);
-    });
+    const joinedIn = (state: Snapshot, servers: Set<string>): void =>
+      before.differences(new StateView(ws.index, state), (type, stateKey, _, there) => {
+        const isJoin = type === "m.room.member" && there?.content["membership"] === "join";
+        const server = isJoin ? domainOf(stateKey) : undefined;
+        if (server !== undefined) servers.add(server);
+      });
+    joinedIn(current, destinations);
     const rows: { destination: string; roomId: string; eventId: string }[] = [];
     for (const event of own) {
       const ended = endedOutside(event, before);
-      const told = ended === undefined ? destinations : new Set([...destinations, ended]);
+      const told = new Set(ended === undefined ? destinations : [...destinations, ended]);
+      const met = ws.held(event.eventId)?.before;
+      if (met !== undefined && met !== this.#memory.current) joinedIn(met, told);
       for (const destination of told) {
         if (destination === this.#host.server || destination === notTo) continue;
         rows.push({ destination, roomId: this.roomId, eventId: event.eventId });

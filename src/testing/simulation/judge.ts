@@ -170,10 +170,10 @@ function mustHear(world: World, author: Seen, { server, room }: Seen): boolean {
   if (!room.isServerJoined(author.server.name)) return false;
   // A server that left for a while gets a state when it is back, not all that it missed.
   if (!world.stayed(server.name, roomId)) return false;
-  // What cannot be verified is not kept. Who is in the room gets it again with what cites it, others do not; and who
-  // came back cites nothing of what it sent before it left.
+  // What cannot be verified is not kept. Who is in the room gets it again with what cites it, others do not; who came
+  // back cites nothing of what it sent before it left; and what lies in a gap is there for who asks for it.
   const isCited = author.room.isServerJoined(server.name) && world.stayed(author.server.name, roomId);
-  return isCited || !world.keysWereHidden;
+  return !world.keysWereHidden || (isCited && room.gaps.length === 0);
 }
 
 function isAccepted(row: StoredEvent): boolean {
