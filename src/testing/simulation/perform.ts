@@ -128,7 +128,7 @@ async function performUser(world: World, command: UserCommand): Promise<boolean>
     case "needs":
       return changeLevels(actor, room, (content) => ({ ...content, [command.key]: command.level }));
     case "redact":
-      return redact(actor, room, command.back);
+      return redact(actor, command.back);
     case "upgrade":
       upgrade(actor, command.version);
       return true;
@@ -182,7 +182,9 @@ function performMembership(
 function sends(actor: Actor, what: string, call: () => Promise<Result<Pdu>>): void {
   const { world, server, userId, roomId } = actor;
   world.watch(`${what} by ${userId}`, server, call, (result) => {
-    if (result.ok) world.acknowledge(server, roomId, result.value.eventId);
+    if (!result.ok) return;
+    world.acknowledge(server, roomId, result.value.eventId);
+    if (result.value.type === "m.room.server_acl") world.serverAcls.add(result.value.eventId);
   });
 }
 
@@ -202,11 +204,11 @@ function changeLevels(actor: Actor, room: Room | undefined, change: (content: Js
   return true;
 }
 
-function redact(actor: Actor, room: Room | undefined, back: number): boolean {
+function redact(actor: Actor, back: number): boolean {
   const { world, server, userId, roomId } = actor;
   const eventId = world.eventBack(roomId, back);
   // A server ACL that was redacted denies every server the room, and no two have to agree any more.
-  if (eventId === undefined || eventId === room?.state("m.room.server_acl")?.eventId) return false;
+  if (eventId === undefined || world.serverAcls.has(eventId)) return false;
   sends(actor, "redact", () => server.server.redact({ roomId, userId, eventId }));
   return true;
 }

@@ -173,6 +173,7 @@ export class World {
   keysWereHidden = false;
   /** Whether a server ACL was ever asked for. */
   wasDenied = false;
+  readonly serverAcls: Set<string> = new Set();
   /** Servers, with rooms in which none of their users may say anything any more, be it that they are still there. */
   readonly mute: Set<string> = new Set();
   stateChanges = 0;
