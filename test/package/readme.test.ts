@@ -35,6 +35,86 @@ describe("README", () => {
     expect(state).not.toContain(message);
   });
 
+  it("two servers built like these go through every membership with each other", async () => {
+    const servers = host.slice(0, host.indexOf("const made ="));
+    const printed = await lines(`${servers}
+      import type { Result } from "roomdag";
+      const [ada, bob] = ["@ada:one.example", "@bob:two.example"] as const;
+      const done = <T>(result: Result<T>): T => {
+        if (!result.ok) throw new Error(result.error.reason);
+        return result.value;
+      };
+      const via = ["one.example"];
+      const rule = (roomId: string, content: object) =>
+        one.setState({ roomId, userId: ada, type: "m.room.join_rules", content: { ...content } });
+      /** What bob is, as each server has it; after everything has arrived. */
+      const tell = async (what: string, roomId: string) => {
+        do await clock.sleep(10);
+        while (one.isDelivering || two.isDelivering);
+        const here = (await one.room(roomId))?.current.membership(bob);
+        const rooms = await two.roomsOf(bob);
+        console.log(what, here, rooms.find((room) => room.roomId === roomId)?.membership ?? "none");
+      };
+      for (const version of ["10", "12"]) {
+        const { roomId } = done(await one.create({ version, creator: ada, preset: "private" }));
+        const there = { roomId, userId: bob, via };
+        const at = { roomId, userId: ada, target: bob };
+        console.log("join uninvited", (await two.join(there)).ok);
+        done(await one.invite(at));
+        await tell("invite", roomId);
+        done(await two.leave(there));
+        await tell("reject", roomId);
+        done(await one.invite(at));
+        done(await one.kick(at));
+        await tell("take back", roomId);
+        done(await one.invite(at));
+        done(await two.join(there));
+        await tell("join", roomId);
+        done(await two.leave(there));
+        await tell("leave", roomId);
+        done(await rule(roomId, { join_rule: "knock" }));
+        done(await two.knock(there));
+        await tell("knock", roomId);
+        done(await one.invite(at));
+        done(await two.join(there));
+        await tell("let in", roomId);
+        done(await one.kick(at));
+        await tell("kick", roomId);
+        done(await one.ban(at));
+        await tell("ban", roomId);
+        console.log("join banned", (await two.join(there)).ok);
+        done(await one.unban(at));
+        await tell("unban", roomId);
+        const hall = done(await one.create({ version, creator: ada, preset: "public" })).roomId;
+        const allow = [{ type: "m.room_membership", room_id: hall }];
+        done(await rule(roomId, { join_rule: "restricted", allow }));
+        console.log("join restricted", (await two.join(there)).ok);
+        done(await two.join({ roomId: hall, userId: bob, via }));
+        done(await two.join(there));
+        await tell("restricted", roomId);
+      }
+      process.exit();
+    `);
+    const expected = [
+      "join uninvited false",
+      "invite invite invite",
+      "reject leave none",
+      "take back leave none",
+      "join join join",
+      "leave leave none",
+      "knock knock knock",
+      "let in join join",
+      "kick leave none",
+      // Who is out already is told of no ban.
+      "ban ban none",
+      "join banned false",
+      "unban leave none",
+      "join restricted false",
+      "restricted join join",
+    ];
+    expect(printed).toEqual([...expected, ...expected]);
+  });
+
   it("imports nothing in memory where it shows a host's own", () => {
     expect(host).not.toContain("adapters");
   });
