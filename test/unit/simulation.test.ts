@@ -223,6 +223,29 @@ describe("servers agree", () => {
     expect(joined.outcomes.get("join")?.refused).toBe(1);
   });
 
+  it("when somebody joins without the members at first, by links that lose messages", async () => {
+    for (const seed of [1, 2, 3]) {
+      const commands: SimulationCommand[] = [
+        { do: "join", by: cleo, via: "a.example", partial: true },
+        wait(150),
+        { do: "conditions", loss: 0.5, duplication: 0.2, latency: 500 },
+        named(anna, "meanwhile"),
+        { do: "ban", by: anna, target: bea },
+        wait(30_000),
+        says(cleo, "here"),
+        { do: "crash", server: "c.example" },
+        wait(2_000),
+        { do: "restart", server: "c.example" },
+      ];
+      const report = await run(script(commands, { present: 2, seed }), async (world) => {
+        const { room } = await roomAt(world, "c.example");
+        expect(room.control.partial).toBe(false);
+        expect(room.members("join").map(({ userId }) => userId)).toContain(cleo);
+      });
+      expect(report.outcomes.get("join")?.done).toBeGreaterThan(0);
+    }
+  });
+
   it("when servers come and go", async () => {
     const report = await run(
       script(

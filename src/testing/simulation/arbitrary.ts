@@ -99,6 +99,7 @@ function userCommands(cast: readonly CastServer[]): Arbitrary<UserCommand> {
   const text = fc.nat(99).map(String);
   const level = fc.constantFrom(0, 100, 50, 75, 25, 99);
   const as = <D extends string>(...names: readonly D[]): Arbitrary<D> => fc.constantFrom(...names);
+  const sometimes = fc.nat(3).map((n) => n === 3);
   const room = fc.constantFrom(0, 0, 0, 0, 0, 0, 0, 1);
   return fc.oneof(
     { arbitrary: fc.record({ do: as("send"), by, room, text }), weight: 6 },
@@ -125,7 +126,13 @@ function userCommands(cast: readonly CastServer[]): Arbitrary<UserCommand> {
     },
     { arbitrary: fc.record({ do: as("invite", "kick", "ban", "unban", "invite"), by, room, target }), weight: 5 },
     {
-      arbitrary: fc.record({ do: as("join", "join", "join", "join", "join", "knock", "leave"), by, room, via }),
+      arbitrary: fc.record({
+        do: as("join", "join", "join", "join", "join", "knock", "leave"),
+        by,
+        room,
+        via,
+        partial: sometimes,
+      }),
       weight: 8,
     },
     { arbitrary: fc.record({ do: as("redact"), by, room, back: fc.nat(6) }), weight: 3 },

@@ -20,7 +20,8 @@ export type UserCommand =
   /** Sets the server ACL: everybody is allowed but these. */
   | (ByUser & { readonly do: "deny"; readonly servers: readonly string[] })
   | (ByUser & { readonly do: "invite" | "kick" | "ban" | "unban"; readonly target: string })
-  | (ByUser & { readonly do: "join" | "knock" | "leave"; readonly via?: string })
+  /** `partial`: a join that does not wait to be told who the members are. */
+  | (ByUser & { readonly do: "join" | "knock" | "leave"; readonly via?: string; readonly partial?: boolean })
   /** `back`: how many of the room's acknowledged events came after the one that is redacted. */
   | (ByUser & { readonly do: "redact"; readonly back: number })
   | (ByUser & { readonly do: "upgrade"; readonly version: string })
@@ -128,7 +129,9 @@ function formatUser(command: UserCommand): string {
       return `the server of ${by} asks for older events`;
     default:
       if ("target" in command) return `${by} tries to ${command.do} ${command.target}`;
-      return `${by} tries to ${command.do}${command.via === undefined ? "" : ` by way of ${command.via}`}`;
+      return `${by} tries to ${command.do}${command.via === undefined ? "" : ` by way of ${command.via}`}${
+        command.partial === true ? ", without the members at first" : ""
+      }`;
   }
 }
 

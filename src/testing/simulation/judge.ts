@@ -61,6 +61,9 @@ async function judgeRoom(world: World, roomId: string, options: JudgeOptions): P
     const one = await look(server, roomId);
     if (one === undefined) continue;
     violations.push(...(await reopened(one)));
+    if (one.room.isResident && one.room.control.partial) {
+      violations.push(`${server.name} never came to know all of the state of ${roomId}`);
+    }
     all.push(one);
   }
   violations.push(...(await kept(world, roomId, all)));

@@ -163,7 +163,7 @@ function performMembership(
     world.watch(
       `join by ${userId}`,
       server,
-      () => server.server.join(request),
+      () => server.server.join({ ...request, partial: command.partial === true }),
       (result) => {
         if (!result.ok) return;
         const member = result.value.state("m.room.member", userId);
