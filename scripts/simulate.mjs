@@ -131,7 +131,8 @@ function startWorker(seed, runs) {
       if (progress !== undefined) console.log(`seed ${seed}: ${progress} of ${runs} so far`);
       else {
         told = /** @type {Told} */ (message);
-        if (told.found !== undefined) console.log(`seed ${seed}: went wrong; waiting for the others\n${told.found.text}`);
+        if (told.found !== undefined)
+          console.log(`seed ${seed}: went wrong; waiting for the others\n${told.found.text}`);
       }
     });
     child.on("exit", (code) => {
