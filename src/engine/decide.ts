@@ -315,7 +315,17 @@ export function passedBy(ws: Workspace, event: Pdu): Passing | Lack {
     } else if (held.verdict.standing !== "accepted") stack.push(...held.event.prevEvents);
   }
   if (unread.length > 0) return lacking(unread);
-  return { passed, isEnd: ws.waitingFor("history", event.eventId)?.passed !== true, passedGaps };
+  const isPassed = ws.waitingFor("history", event.eventId)?.passed === true || isOfJoinedState(ws, event);
+  return { passed, isEnd: !isPassed, passedGaps };
+}
+
+/**
+ * Whether an event came with the state that this server was given, and lies before that: then it has descendants,
+ * though none of them may be known, and is no end of anything.
+ */
+function isOfJoinedState(ws: Workspace, { eventId, depth }: Pdu): boolean {
+  const held = ws.held(eventId);
+  return held !== undefined && held.before === undefined && held.position === undefined && depth < ws.liveDepth;
 }
 
 /** The forward extremities once an event is accepted, as a map of their own. */

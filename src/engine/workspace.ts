@@ -296,8 +296,14 @@ export class Workspace {
     return live ? ++this.#lastPosition : --this.#firstPosition;
   }
 
+  /** Where this server came into the room. What came before it is known as far as the state needs it. */
+  get liveDepth(): number {
+    return this.#liveDepth;
+  }
+
+  /** The first event of the room that is news here says it; a later one may give any depth. */
   noteLiveDepth(depth: number): void {
-    this.#liveDepth = Math.min(this.#liveDepth, depth);
+    if (this.#liveDepth === Number.MAX_SAFE_INTEGER) this.#liveDepth = depth;
   }
 
   record(held: Held): void {

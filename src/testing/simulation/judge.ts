@@ -251,7 +251,9 @@ function shownOtherwise(a: Seen, b: Seen, mine: StoredEvent, theirs: StoredEvent
   if (isRejected(mine) || isRejected(theirs)) return undefined;
   // Who came later may know a state event and not that it was redacted.
   if (!hasRedaction(a, theirs) || !hasRedaction(b, mine)) return undefined;
-  if (shownText(a.room, mine) === shownText(b.room, theirs)) return undefined;
+  // A copy that came redacted, because another server may not show more, is compared with what it is a copy of.
+  const bare = mine.hashMismatch || theirs.hashMismatch;
+  if (shownText(a.room, mine, bare) === shownText(b.room, theirs, bare)) return undefined;
   return { kind: "form", text: "show other forms of", how: `: ${formText(mine)}, ${formText(theirs)}` };
 }
 
@@ -272,8 +274,8 @@ function verdictText({ verdict }: StoredEvent): string {
 }
 
 /** What readers are shown; signatures may be more at one server than at another. */
-function shownText(room: Room, { json, redactedBy }: StoredEvent): string {
-  const shown = redactedBy === undefined ? json : redact(room.version.rules, json);
+function shownText(room: Room, { json, redactedBy }: StoredEvent, bare: boolean): string {
+  const shown = redactedBy === undefined && !bare ? json : redact(room.version.rules, json);
   return encodeCanonical(omit(shown, ["signatures", "unsigned"]));
 }
 
