@@ -469,48 +469,41 @@ describe("a queue that grows too long", () => {
 });
 
 describe("to whom events go", () => {
-  it.each(VERSIONS)(
-    "in version %s to every server with a joined user, and to no other [cap:fan-out v:%s]",
-    async (version) => {
-      const world = await worldOf("a", "b", "c");
-      const roomId = await world.shared(version, "a", "b");
-      await done(world.server("a").invite({ roomId, userId: alice, target: carol }));
-      world.calls.length = 0;
-      await done(world.say("a", roomId, "hello"));
-      await world.deliver();
-      const destinations = (calls: readonly Call[]): readonly string[] =>
-        [...new Set(calls.map(({ to }) => to))].sort();
-      expect(destinations(world.callsOf("send"))).toEqual(["b.example"]);
-      await done(world.server("c").join({ roomId, userId: carol }));
-      await world.deliver();
-      world.calls.length = 0;
-      await done(world.say("b", roomId, "hello all"));
-      await world.deliver();
-      expect(destinations(world.callsOf("send"))).toEqual(["a.example", "c.example"]);
-      expect(
-        world.callsOf("send").every(({ from }) => from === "b.example"),
-        "nobody passes it on",
-      ).toBe(true);
-    },
-  );
+  it.each(VERSIONS)("to every server with a joined user, and to no other [cap:fan-out v:%s]", async (version) => {
+    const world = await worldOf("a", "b", "c");
+    const roomId = await world.shared(version, "a", "b");
+    await done(world.server("a").invite({ roomId, userId: alice, target: carol }));
+    world.calls.length = 0;
+    await done(world.say("a", roomId, "hello"));
+    await world.deliver();
+    const destinations = (calls: readonly Call[]): readonly string[] => [...new Set(calls.map(({ to }) => to))].sort();
+    expect(destinations(world.callsOf("send"))).toEqual(["b.example"]);
+    await done(world.server("c").join({ roomId, userId: carol }));
+    await world.deliver();
+    world.calls.length = 0;
+    await done(world.say("b", roomId, "hello all"));
+    await world.deliver();
+    expect(destinations(world.callsOf("send"))).toEqual(["a.example", "c.example"]);
+    expect(
+      world.callsOf("send").every(({ from }) => from === "b.example"),
+      "nobody passes it on",
+    ).toBe(true);
+  });
 
-  it.each(VERSIONS)(
-    "in version %s who leaves sends that to all, and gets nothing after it [cap:fan-out v:%s]",
-    async (version) => {
-      const world = await worldOf("a", "b", "c");
-      const roomId = await world.shared(version, "a", "b", "c");
-      world.calls.length = 0;
-      await done(world.server("b").leave({ roomId, userId: bob }));
-      await world.deliver();
-      const leave = world.callsOf("send").filter(({ from }) => from === "b.example");
-      expect(leave.map(({ to }) => to).sort()).toEqual(["a.example", "c.example"]);
-      for (const name of ["a", "c"]) expect(await world.membership(name, roomId, bob)).toBe("leave");
-      world.calls.length = 0;
-      await done(world.say("a", roomId, "without b"));
-      await world.deliver();
-      expect(world.callsOf("send").map(({ to }) => to)).toEqual(["c.example"]);
-    },
-  );
+  it.each(VERSIONS)("who leaves sends that to all, and gets nothing after it [cap:fan-out v:%s]", async (version) => {
+    const world = await worldOf("a", "b", "c");
+    const roomId = await world.shared(version, "a", "b", "c");
+    world.calls.length = 0;
+    await done(world.server("b").leave({ roomId, userId: bob }));
+    await world.deliver();
+    const leave = world.callsOf("send").filter(({ from }) => from === "b.example");
+    expect(leave.map(({ to }) => to).sort()).toEqual(["a.example", "c.example"]);
+    for (const name of ["a", "c"]) expect(await world.membership(name, roomId, bob)).toBe("leave");
+    world.calls.length = 0;
+    await done(world.say("a", roomId, "without b"));
+    await world.deliver();
+    expect(world.callsOf("send").map(({ to }) => to)).toEqual(["c.example"]);
+  });
 
   it("who is removed is told so, and gets nothing after it", async () => {
     const world = await worldOf("a", "b", "c");
