@@ -12,15 +12,15 @@
  * Exits with 1 when a run went wrong, after having made it as small as it gets.
  */
 import { fork } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { setImmediate } from "node:timers";
 import { parseArgs } from "node:util";
-import { build } from "esbuild";
+import { bundle, bundleFolder } from "./bundle.mjs";
 import { root } from "./entries.mjs";
 
-const output = `${root}node_modules/.cache/roomdag-simulate`;
-const outfile = `${output}/simulation.mjs`;
+const output = bundleFolder("simulate");
+const outfile = `${output}/main.mjs`;
 const { values: args } = parseArgs({
   options: {
     seed: { type: "string" },
@@ -51,20 +51,6 @@ function integer(name, text) {
 const PROGRESS = 5000;
 
 const settle = () => new Promise((resolve) => setImmediate(resolve));
-
-async function bundle() {
-  mkdirSync(output, { recursive: true });
-  await build({
-    entryPoints: [`${root}src/testing/simulation/index.ts`],
-    outfile,
-    bundle: true,
-    format: "esm",
-    platform: "node",
-    target: ["es2023", "node20"],
-    packages: "external",
-    sourcemap: "inline",
-  });
-}
 
 async function runScript() {
   const { formatReport, runSimulation } = await import(pathToFileURL(outfile).href);
@@ -171,6 +157,6 @@ async function campaign() {
 
 if (args.worker) await work();
 else {
-  await bundle();
+  await bundle("simulate", "src/testing/simulation/index.ts", { sourcemap: "inline" });
   await (args.script === undefined ? campaign() : runScript());
 }

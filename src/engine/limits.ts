@@ -85,8 +85,14 @@ export const defaultLimits: Limits = Object.freeze({
 
 /** The defaults with some changed. @throws UsageError for a limit that is no positive integer. */
 export function limitsOf(changes: Partial<Limits> = {}): Limits {
-  for (const [name, value] of Object.entries(changes)) {
-    if (!Number.isSafeInteger(value) || value <= 0) throw new UsageError(`limit ${name} must be a positive integer`);
+  return changedLimits(defaultLimits, changes);
+}
+
+/** The same for any set of limits. */
+export function changedLimits<T extends object>(defaults: T, changes: Partial<T>): Readonly<T> {
+  for (const [name, value] of Object.entries<unknown>(changes)) {
+    if (typeof value !== "number" || !Number.isSafeInteger(value) || value <= 0)
+      throw new UsageError(`limit ${name} must be a positive integer`);
   }
-  return Object.freeze({ ...defaultLimits, ...changes });
+  return Object.freeze({ ...defaults, ...changes });
 }

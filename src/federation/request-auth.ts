@@ -8,14 +8,13 @@
 import { decodeBase64, encodeUnpadded } from "../crypto/base64.js";
 import { ok, UsageError } from "../errors.js";
 import type { Result } from "../errors.js";
-import { usableUntil } from "../event/signatures.js";
-import type { VerifyKey } from "../event/signatures.js";
 import type { KeyId, ServerName } from "../ids/brands.js";
 import { isServerName, parseKeyId, parseServerName } from "../ids/grammar.js";
 import { encodeCanonicalBytes } from "../json/canonical.js";
 import type { JsonValue } from "../json/value.js";
 import type { Cancel } from "../ports/cancel.js";
 import type { Keys, VerifyRequest } from "../ports/keys.js";
+import { isUsableForRequests } from "./keys/held.js";
 
 /** What of a request is signed. */
 export interface SignedRequest {
@@ -176,7 +175,7 @@ export async function verifyRequest(
   const checks: (VerifyRequest & { readonly keyId: KeyId })[] = [];
   signatures.forEach(({ keyId, signature }, index) => {
     const key = known[index];
-    if (key !== undefined && isValidNow(key, now)) checks.push({ keyId, key: key.key, message, signature });
+    if (key !== undefined && isUsableForRequests(key, now)) checks.push({ keyId, key: key.key, message, signature });
   });
   if (checks.length === 0) return refuse(`${origin} has no such key that is known and valid now`);
   const outcomes = await keys.verify(
@@ -276,10 +275,6 @@ function tryBytes(request: SignedRequest): Uint8Array | undefined {
     if (error instanceof UsageError) return undefined;
     throw error;
   }
-}
-
-function isValidNow(key: VerifyKey, now: number): boolean {
-  return key.expiredTs === undefined && usableUntil(key) >= now;
 }
 
 function refuse(reason: string): { readonly ok: false; readonly error: RequestRefusal } {

@@ -14,8 +14,6 @@ import type { Failed, Federation } from "./context.js";
 import { formsFor, gapFor, hiddenForm, hiddenFrom, readableRoom, servedForm } from "./visibility.js";
 import type { Reading } from "./visibility.js";
 
-export { servedForm };
-
 function previousOf(room: Room, row: StoredEvent): { readonly prevEvents: readonly string[]; readonly depth: number } {
   const { rules } = room.version;
   const event = readEvent(

@@ -4,7 +4,6 @@
  */
 import { refuse, UsageError } from "../errors.js";
 import type { Result } from "../errors.js";
-import { CancelledError } from "../engine/room.js";
 import type { LocalEvent, Room } from "../engine/room.js";
 import type { CreateRoomOptions } from "../engine/create.js";
 import { hostOf } from "../engine/host.js";
@@ -24,8 +23,7 @@ import type { Directory } from "../ports/directory.js";
 import type { Intent, OutsideMembership } from "../ports/storage.js";
 import type { Receipt } from "../ports/verdict.js";
 import type { Federation } from "./context.js";
-import { authorisation } from "./handshake.js";
-import { joinRemotely, knockRemotely, leaveRemotely } from "./handshake.js";
+import { authorisation, joinRemotely, knockRemotely, leaveRemotely } from "./handshake.js";
 import { inviteRemotely } from "./invite.js";
 import type { EduModule, Edus, EduSender } from "./edus/module.js";
 import type { KeyPublisher } from "./keys/publisher.js";
@@ -37,6 +35,7 @@ import type { Exploring, Hierarchy } from "./queries/hierarchy.js";
 import { publicRoomsOf } from "./queries/public-rooms.js";
 import type { PublicRooms, PublicRoomsQuery } from "./queries/public-rooms.js";
 import { receiverOf } from "./receiver.js";
+import { settled } from "./settled.js";
 import { eventAt } from "./timestamp.js";
 import type { EventAtTime, Seeking } from "./timestamp.js";
 import { Completions } from "./completions.js";
@@ -595,14 +594,4 @@ function reasonOf(reason: string | undefined): { readonly reason?: string } {
 
 function joinIntent(data: JsonObject & { readonly roomId: string; readonly userId: string }): Intent {
   return { id: `join ${data.roomId} ${data.userId}`, kind: "join", data };
-}
-
-/** A call that was cancelled before it changed anything is a refusal like any other. */
-async function settled<T>(work: () => Promise<Result<T>>): Promise<Result<T>> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof CancelledError) return refuse("cancelled", error.message);
-    throw error;
-  }
 }

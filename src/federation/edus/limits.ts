@@ -1,5 +1,5 @@
 /** Bounds on what EDUs can make a server keep or do. Every one can be set; none can be switched off. */
-import { UsageError } from "../../errors.js";
+import { changedLimits } from "../../engine/limits.js";
 
 export interface EduLimits {
   /** EDUs in one transaction (server-server-api, "Transactions"), and bytes of those that are sent in one. */
@@ -51,8 +51,5 @@ export const defaultEduLimits: EduLimits = Object.freeze({
 
 /** The defaults with some changed. @throws UsageError for a limit that is no positive integer. */
 export function eduLimitsOf(changes: Partial<EduLimits> = {}): EduLimits {
-  for (const [name, value] of Object.entries(changes)) {
-    if (!Number.isSafeInteger(value) || value <= 0) throw new UsageError(`limit ${name} must be a positive integer`);
-  }
-  return Object.freeze({ ...defaultEduLimits, ...changes });
+  return changedLimits(defaultEduLimits, changes);
 }

@@ -1,6 +1,5 @@
 /** Telling other servers about users of this one. What is sent is read first as others will read it. */
 import { encodeUnpadded } from "../../crypto/base64.js";
-import { CancelledError } from "../../engine/room.js";
 import type { Room } from "../../engine/room.js";
 import { ok, refuse, UsageError } from "../../errors.js";
 import type { Result } from "../../errors.js";
@@ -8,6 +7,7 @@ import { domainOf, isServerName } from "../../ids/grammar.js";
 import { setOwn } from "../../json/value.js";
 import type { JsonObject, JsonValue } from "../../json/value.js";
 import type { Cancel } from "../../ports/cancel.js";
+import { settled } from "../settled.js";
 import { receiptsJson } from "./combine.js";
 import type { Device, SigningKeys, ToDevice } from "./edu.js";
 import type { DeviceLists } from "./device-lists.js";
@@ -184,14 +184,4 @@ function byServer(messages: ToDevice["messages"], own: string): ReadonlyMap<stri
     setOwn(devices, deviceId, content);
   }
   return servers;
-}
-
-/** A call that was cancelled is a refusal like any other. */
-async function settled<T>(work: () => Promise<Result<T>>): Promise<Result<T>> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof CancelledError) return refuse("cancelled", error.message);
-    throw error;
-  }
 }

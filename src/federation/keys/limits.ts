@@ -1,4 +1,5 @@
 /** Bounds on what others can make a key ring keep or do. Every one can be set; none can be switched off. */
+import { changedLimits } from "../../engine/limits.js";
 import { UsageError } from "../../errors.js";
 
 export interface KeyLimits {
@@ -47,11 +48,8 @@ export const defaultKeyLimits: KeyLimits = Object.freeze({
 
 /** The defaults with some changed. @throws UsageError for a limit that cannot be kept. */
 export function keyLimitsOf(changes: Partial<KeyLimits> = {}): KeyLimits {
-  for (const [name, value] of Object.entries(changes)) {
-    if (!Number.isSafeInteger(value) || value <= 0) throw new UsageError(`limit ${name} must be a positive integer`);
-  }
-  const limits = { ...defaultKeyLimits, ...changes };
+  const limits = changedLimits(defaultKeyLimits, changes);
   // Server-server-api, "Publishing Keys": answers that expire in less than an hour are asked for again and again.
   if (limits.publishFor < 2 * HOUR) throw new UsageError("limit publishFor must be two hours at least");
-  return Object.freeze(limits);
+  return limits;
 }

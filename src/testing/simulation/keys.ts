@@ -5,7 +5,7 @@ import { rememberingProvider } from "../../crypto/ed25519-provider.js";
 import { sha256 } from "../../crypto/hash.js";
 import type { VerifyKey } from "../../event/signatures.js";
 import { utf8Encode } from "../../json/utf8.js";
-import type { Keys, VerifyRequest } from "../../ports/keys.js";
+import type { Keys, OwnSignature, VerifyRequest } from "../../ports/keys.js";
 import { TEST_KEY_ID, testKeyOf } from "../keys.js";
 
 /** The id of every keyed-hash key. */
@@ -55,14 +55,14 @@ export function createKeyRing(): KeyRing {
 export function keyedHashKeys(server: string, ring: KeyRing): Keys {
   const secret = sha256(utf8Encode(`the secret of ${server}`));
   ring.register(server, KEYED_HASH_KEY_ID, sha256(utf8Encode(server)), secret);
-  return keysOf(ring, KEYED_HASH_KEY_ID, (message) => keyedHash(secret, message));
+  return keysOf(ring, (message) => ({ keyId: KEYED_HASH_KEY_ID, signature: keyedHash(secret, message) }));
 }
 
 /** Real Ed25519, by the server's test key. */
 export function ed25519Keys(server: string, ring: KeyRing): Keys {
   const { seed } = testKeyOf(server);
   ring.register(server, TEST_KEY_ID, publicKeyFromSeed(seed));
-  return keysOf(ring, TEST_KEY_ID, (message) => sign(message, seed));
+  return keysOf(ring, (message) => ({ keyId: TEST_KEY_ID, signature: sign(message, seed) }));
 }
 
 /** Keys of which a server makes new ones: it signs with the newest, and all stay published. */
@@ -81,8 +81,10 @@ export function rotatingKeys(server: string, ring: KeyRing, kind: "hash" | "ed25
   };
   rotate();
   return Object.freeze<RotatingKeys>({
-    ...keysOf(ring, "", () => current),
-    sign: (message) => ({ keyId, signature: kind === "hash" ? keyedHash(current, message) : sign(message, current) }),
+    ...keysOf(ring, (message) => ({
+      keyId,
+      signature: kind === "hash" ? keyedHash(current, message) : sign(message, current),
+    })),
     rotate,
   });
 }
@@ -98,9 +100,9 @@ export function wrongSignatures(keys: Keys): Keys {
   });
 }
 
-function keysOf(ring: KeyRing, keyId: string, make: (message: Uint8Array) => Uint8Array): Keys {
+function keysOf(ring: KeyRing, sign: (message: Uint8Array) => OwnSignature): Keys {
   return Object.freeze<Keys>({
-    sign: (message) => ({ keyId, signature: make(message) }),
+    sign,
     lookup: (requests) => requests.map((request) => ring.lookup(request.server, request.keyId)),
     verify: (requests) => requests.map((request) => ring.verify(request)),
   });

@@ -233,8 +233,13 @@ export class World {
 
   /** What comes of something while no time passes; `undefined` if it has to wait. */
   async glimpse<T>(work: Promise<T>): Promise<T | undefined> {
-    let seen: T | undefined;
-    void work.then((value) => (seen = value));
+    const [seen] = await this.#glimpses([work]);
+    return seen;
+  }
+
+  async #glimpses<T>(works: readonly Promise<T>[]): Promise<readonly (T | undefined)[]> {
+    const seen: (T | undefined)[] = works.map(() => undefined);
+    works.forEach((work, at) => void work.then((value) => (seen[at] = value)));
     await this.#settle();
     return seen;
   }
@@ -254,15 +259,14 @@ export class World {
 
   /** Notes who has ceased to be in a room: what is sent to it then never arrives. */
   async noteResidents(): Promise<void> {
-    for (const roomId of this.rooms) {
-      for (const server of this.servers.values()) {
-        if (server.hostile || !server.isUp) continue;
-        const name = `${server.name} ${roomId}`;
-        const room = await this.glimpse(server.room(roomId));
-        if (room?.isResident === true) this.#were.add(name);
-        else if (this.#were.has(name)) this.#left.add(name);
-      }
-    }
+    const up = this.honest.filter(({ isUp }) => isUp);
+    const places = this.rooms.flatMap((roomId) => up.map((server) => ({ server, roomId })));
+    const rooms = await this.#glimpses(places.map(({ server, roomId }) => server.room(roomId)));
+    places.forEach(({ server, roomId }, at) => {
+      const name = `${server.name} ${roomId}`;
+      if (rooms[at]?.isResident === true) this.#were.add(name);
+      else if (this.#were.has(name)) this.#left.add(name);
+    });
   }
 
   /** Notes which servers are in the room from its beginning, before anything can go wrong. */
