@@ -1,7 +1,7 @@
 /**
  * Handing out what is stored: single events, states, auth chains, and stretches of history, each in the form in
- * which the server that asks may see it. States and auth chains are for servers in the room, single events and
- * history for those as well that left, as far as they were there.
+ * which the server that asks may see it. Ids of states are for servers in the room, all else for those as well that
+ * left, as far as they were there.
  */
 import type { Room } from "../engine/room.js";
 import { stringsOf } from "../engine/fetch.js";
@@ -11,7 +11,7 @@ import type { OperationRequest, OperationResult } from "../ports/operations.js";
 import type { StoredEvent } from "../ports/storage.js";
 import { answer, fail, sharedRoom } from "./context.js";
 import type { Failed, Federation } from "./context.js";
-import { formsFor, gapFor, hiddenForm, hiddenFrom, readableRoom, servedForm } from "./visibility.js";
+import { attendedRoom, formsFor, gapFor, hiddenForm, hiddenFrom, readableRoom, servedForm } from "./visibility.js";
 import type { Reading } from "./visibility.js";
 
 function previousOf(room: Room, row: StoredEvent): { readonly prevEvents: readonly string[]; readonly depth: number } {
@@ -78,7 +78,7 @@ export async function serveState(
   origin: string,
   { roomId, eventId }: OperationRequest<"state">,
 ): Promise<OperationResult<"state">> {
-  const shared = await sharedRoom(federation, origin, roomId);
+  const shared = await attendedRoom(federation, origin, roomId, eventId);
   if (!shared.ok) return shared;
   const room = shared.value;
   const state = await stateBefore(room, eventId);
@@ -95,7 +95,7 @@ export async function serveEventAuth(
   origin: string,
   { roomId, eventId }: OperationRequest<"event_auth">,
 ): Promise<OperationResult<"event_auth">> {
-  const shared = await sharedRoom(federation, origin, roomId);
+  const shared = await attendedRoom(federation, origin, roomId, eventId);
   if (!shared.ok) return shared;
   const room = shared.value;
   if ((await room.rows([eventId])).length === 0) return fail("not_found", `${eventId} is not here`);

@@ -14,7 +14,7 @@ import { get, isObject } from "../json/value.js";
 import type { JsonObject } from "../json/value.js";
 import type { RoomEvent } from "../event/pdu.js";
 import type { StoredEvent } from "../ports/storage.js";
-import { fail } from "./context.js";
+import { fail, sharedRoom } from "./context.js";
 import type { Failed, Federation } from "./context.js";
 
 // ---- who was there --------------------------------------------------------------------------------------
@@ -117,6 +117,23 @@ export async function readableRoom(
   const count = attendanceOf(room).of(room.current, origin);
   const known = (count?.known ?? 0) > 0 || (await wasSent(room, origin, received));
   return known ? { ok: true, value: { room, joined: false } } : fail("forbidden", `${origin} is not in ${roomId}`);
+}
+
+/**
+ * The same for what an event met with: for servers in the room, and for those that were there for it. Who joined with a
+ * part of the state, and is out again where branches merged, would never come to know the rest.
+ */
+export async function attendedRoom(
+  federation: Federation,
+  origin: string,
+  roomId: string,
+  eventId: string,
+): Promise<{ readonly ok: true; readonly value: Room } | Failed> {
+  const shared = await sharedRoom(federation, origin, roomId);
+  if (shared.ok || shared.error.code !== "forbidden") return shared;
+  const room = await federation.rooms.open(roomId);
+  if (room === undefined) return shared;
+  return (await attended(room, origin, await room.rows([eventId]))).length > 0 ? { ok: true, value: room } : shared;
 }
 
 /** How many events that a server says it was sent are looked at, if nothing else speaks for it. */

@@ -325,11 +325,14 @@ describe.each(["1", "10", "12"])("a server outside of a room of version %s", (ve
       expect(await codeOf(tale.world.ask("b", "a", "backfill", none))).toBe("forbidden");
       const none2 = { roomId, earliest: [], latest: ["$unknown"], limit: 50, minDepth: 0 };
       expect(await codeOf(tale.world.ask("b", "a", "get_missing_events", none2))).toBe("forbidden");
-      for (const name of ["state", "state_ids", "event_auth"] as const) {
-        expect(await codeOf<unknown>(tale.world.ask("b", "a", name, { roomId, eventId: tale.id("there") }))).toBe(
-          "forbidden",
-        );
+      const about = (operation: "state" | "state_ids" | "event_auth", name: string): Promise<string> =>
+        codeOf<unknown>(tale.world.ask("b", "a", operation, { roomId, eventId: tale.id(name) }));
+      for (const operation of ["state", "event_auth"] as const) {
+        // What an event met with it saw with the event: a join with a part of the state is completed by it.
+        for (const name of ["join", "there", "leave"]) expect(await about(operation, name), name).toBe("ok");
+        for (const name of ["early", "away"]) expect(await about(operation, name), name).toBe("forbidden");
       }
+      expect(await about("state_ids", "there")).toBe("forbidden");
     },
   );
 

@@ -99,6 +99,7 @@ function userCommands(cast: readonly CastServer[]): Arbitrary<UserCommand> {
   const text = fc.nat(99).map(String);
   const level = fc.constantFrom(0, 100, 50, 75, 25, 99);
   const as = <D extends string>(...names: readonly D[]): Arbitrary<D> => fc.constantFrom(...names);
+  const sometimes = fc.nat(3).map((n) => n === 3);
   const room = fc.constantFrom(0, 0, 0, 0, 0, 0, 0, 1);
   return fc.oneof(
     { arbitrary: fc.record({ do: as("send"), by, room, text }), weight: 6 },
@@ -130,6 +131,7 @@ function userCommands(cast: readonly CastServer[]): Arbitrary<UserCommand> {
         by,
         room,
         via,
+        partial: sometimes,
       }),
       weight: 8,
     },

@@ -116,7 +116,8 @@ async function look(server: SimulatedServer, roomId: string): Promise<Seen | und
     states.set(stateBefore, textOfState(at.before));
     states.set(stateAfter, textOfState(at.after));
   }
-  return { server, room, rows, current: textOfState(room.current), states };
+  const undecided = new Set(changes.pending.map(({ eventId }) => eventId));
+  return { server, room, rows, undecided, current: textOfState(room.current), states };
 }
 
 function textOfState(state: StateView): string {
@@ -159,6 +160,7 @@ async function kept(world: World, roomId: string, all: readonly Seen[]): Promise
       if (!audience.has(other.server.name) || !mustHear(world, author, other)) continue;
       const row = other.rows.get(eventId);
       if (row !== undefined && !isRejected(row)) continue;
+      if (isBeyondReach(author, other, eventId)) continue;
       wrong.push(
         `${other.server.name} ${row === undefined ? "never got" : "rejected"} ${eventId}, acknowledged by ${server}`,
       );
@@ -175,8 +177,14 @@ function mustHear(world: World, author: Seen, { server, room }: Seen): boolean {
   if (!world.stayed(server.name, roomId)) return false;
   // What cannot be verified is not kept. Who is in the room gets it again with what cites it, others do not; who came
   // back cites nothing of what it sent before it left; and what lies in a gap is there for who asks for it.
-  const isCited = author.room.isServerJoined(server.name) && world.stayed(author.server.name, roomId);
+  const isCited =
+    author.room.isServerJoined(server.name) && world.stayed(author.server.name, roomId) && !isMute(world, author);
   return !world.keysWereHidden || (isCited && room.gaps.length === 0);
+}
+
+/** Who is out by a merge has what it was told last, and is not given the ancestors that it would be decided by. */
+function isBeyondReach(author: Seen, { server, undecided }: Seen, eventId: string): boolean {
+  return undecided.has(eventId) && !author.room.isServerJoined(server.name);
 }
 
 function isAccepted(row: StoredEvent): boolean {

@@ -156,7 +156,7 @@ const LAST_ROUNDS = 4;
 /**
  * One more event from each honest server. Where one of them soft-fails at another, as that of a user who was banned
  * meanwhile, the two have other extremities after it than before, and other current states perhaps: they speak
- * again.
+ * again, by another user each time: one who is out by a merge at the others does not know it, and is not heard.
  */
 async function speakOnceMore(world: World): Promise<void> {
   for (const roomId of world.rooms) {
@@ -166,7 +166,7 @@ async function speakOnceMore(world: World): Promise<void> {
         const room = await world.glimpse(server.room(roomId));
         if (room?.isResident !== true) continue;
         rooms.push(room);
-        speak(world, server, room);
+        speak(world, server, room, round);
       }
       await world.run();
       const ends = rooms.map(({ control }) => [...control.forwardExtremities].sort().join(" "));
@@ -179,8 +179,10 @@ async function speakOnceMore(world: World): Promise<void> {
  * A message by whoever may, else a membership that stays what it was: that a member may send under any join rule
  * that the room's version knows, and under no other.
  */
-function speak(world: World, server: SimulatedServer, room: Room): void {
-  const users = [...room.localUsers].sort();
+function speak(world: World, server: SimulatedServer, room: Room, round: number): void {
+  const all = [...room.localUsers].sort();
+  const turn = (round - 1) % Math.max(all.length, 1);
+  const users = [...all.slice(turn), ...all.slice(0, turn)];
   const { roomId } = room;
   world.watch(
     `last word of ${server.name}`,

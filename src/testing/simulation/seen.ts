@@ -8,6 +8,8 @@ export interface Seen {
   readonly server: SimulatedServer;
   readonly room: Room;
   readonly rows: ReadonlyMap<string, StoredEvent>;
+  /** Ids of what it was told and cannot decide yet. */
+  readonly undecided: ReadonlySet<string>;
   /** Ids of the current state, sorted, as one text. */
   readonly current: string;
   /** Ids of a state, sorted, as one text, by the number of its group. */
