@@ -158,15 +158,20 @@ async function kept(world: World, roomId: string, all: readonly Seen[]): Promise
     }
     for (const other of all) {
       if (!audience.has(other.server.name) || !mustHear(world, author, other)) continue;
-      const row = other.rows.get(eventId);
-      if (row !== undefined && !isRejected(row)) continue;
-      if (isBeyondReach(author, other, eventId)) continue;
-      wrong.push(
-        `${other.server.name} ${row === undefined ? "never got" : "rejected"} ${eventId}, acknowledged by ${server}`,
-      );
+      const what = await deprived(world, author, other, eventId);
+      if (what !== undefined) wrong.push(`${other.server.name} ${what} ${eventId}, acknowledged by ${server}`);
     }
   }
   return wrong;
+}
+
+/** What went wrong with an event that a server was to get. */
+async function deprived(world: World, author: Seen, other: Seen, eventId: string): Promise<string | undefined> {
+  const row = other.rows.get(eventId);
+  if (row !== undefined) return isRejected(row) ? "rejected" : undefined;
+  if (isBeyondReach(author, other, eventId)) return undefined;
+  const mayLackHistory = !world.founded(other.server.name, other.room.roomId);
+  return mayLackHistory && (await isBefore(author, other, eventId)) ? undefined : "never got";
 }
 
 function mustHear(world: World, author: Seen, { server, room }: Seen): boolean {
@@ -185,6 +190,22 @@ function mustHear(world: World, author: Seen, { server, room }: Seen): boolean {
 /** Who is out by a merge has what it was told last, and is not given the ancestors that it would be decided by. */
 function isBeyondReach(author: Seen, { server, undecided }: Seen, eventId: string): boolean {
   return undecided.has(eventId) && !author.room.isServerJoined(server.name);
+}
+
+/**
+ * Whether an event lies before what another server has of the history, as that of `author` has it. Who crashed while
+ * it joined, joins once more; to the others it was there in between.
+ */
+async function isBefore(author: Seen, { room }: Seen, eventId: string): Promise<boolean> {
+  const seen = new Set<string>();
+  let generation = room.gaps.map(({ missing }) => missing);
+  while (generation.length > 0 && !seen.has(eventId)) {
+    for (const id of generation) seen.add(id);
+    const events = await author.room.load(generation);
+    const cited = events.flatMap(({ event }) => event.prevEvents as readonly string[]);
+    generation = [...new Set(cited)].filter((id) => !seen.has(id));
+  }
+  return seen.has(eventId);
 }
 
 function isAccepted(row: StoredEvent): boolean {
