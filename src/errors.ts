@@ -15,8 +15,6 @@ export type RefusalCode =
   | "too_large"
   /** A required signature is absent or does not verify. */
   | "bad_signature"
-  /** The content hash does not match: the event lives on as its redacted copy. */
-  | "hash_mismatch"
   /** An authorisation rule rejects the event. */
   | "auth_rejected"
   /** The room version is not registered. */

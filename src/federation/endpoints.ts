@@ -67,7 +67,7 @@ export const operationTable: Readonly<Record<OperationName, OperationEntry>> = O
     auth: "x-matrix",
     acl: "request",
     askedBy: ["invite", "inviteIdentifier"],
-    errors: ["invalid_param", "incompatible_room_version", "policy_refused"],
+    errors: ["invalid_param", "incompatible_room_version", "policy_refused", "invite_blocked"],
   },
   make_join: {
     draft: "MxJoinApi",
@@ -266,13 +266,13 @@ const always = ["bad_request", "internal"] as const;
 
 /**
  * Everything that a server of this library answers to an operation. A transport adds what it decides itself: over HTTP
- * `not_json`, `unauthorized`, `unrecognized` for a path, and `limit_exceeded`.
+ * `not_json`, `unauthorized`, `unrecognized` for a path, and a `limit_exceeded` of its own.
  */
 export function errorsOf(name: OperationName): readonly OperationErrorCode[] {
   const { auth, acl, errors } = operationTable[name];
   const found = new Set<OperationErrorCode>([...always, ...errors]);
-  // The host may not deal with the server at all.
-  if (auth === "x-matrix") found.add("policy_refused");
+  // The host may not deal with the server at all, or not now.
+  if (auth === "x-matrix") found.add("policy_refused").add("limit_exceeded");
   if (acl === "request") found.add("forbidden");
   return [...found];
 }

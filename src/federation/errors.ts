@@ -6,6 +6,7 @@ import { isRoomVersion } from "../ids/grammar.js";
 import { get, isObject } from "../json/value.js";
 import type { JsonObject, JsonValue } from "../json/value.js";
 import type { OperationError, OperationErrorCode } from "../ports/operations.js";
+import type { InviteBlocked, LimitExceeded, PolicyRefusal } from "../ports/policy.js";
 
 /** What becomes of a code where it is answered. */
 export type ErrorForm =
@@ -91,6 +92,13 @@ const codesByStatus: ReadonlyMap<number, OperationErrorCode> = new Map<number, O
   [503, "unreachable"],
   [504, "timeout"],
 ]);
+
+/** What a refusal of this server's host is to the server that asked. */
+export function policyError(refused: PolicyRefusal | InviteBlocked | LimitExceeded): OperationError {
+  const reason = `${refused.code}: ${refused.reason}`;
+  if (refused.as !== "limit_exceeded") return { code: refused.as ?? "policy_refused", reason };
+  return { code: refused.as, reason, retryAfterMs: Math.max(Math.ceil(refused.retryAfterMs), 0) };
+}
 
 /** An error as it is answered. */
 export interface MatrixError {

@@ -34,6 +34,7 @@ import {
 } from "./context.js";
 import type { Failed, Federation } from "./context.js";
 import { completionIntent } from "./completions.js";
+import { policyError } from "./errors.js";
 import { omittedMembers, receiveJoin, serversIn, toldServers, wholeRoom } from "./partial.js";
 import { readKnockState } from "./outside.js";
 
@@ -99,7 +100,7 @@ async function barredFrom(
     return fail("incompatible_room_version", `the room has version ${room.version.id}`, room.version.id);
   }
   const refused = await host.policy.checkJoin?.({ roomId: room.roomId, userId, membership });
-  return refused === undefined ? undefined : fail("policy_refused", `${refused.code}: ${refused.reason}`);
+  return refused === undefined ? undefined : { ok: false, error: policyError(refused) };
 }
 
 /** Who joins and names none knows version 1 alone; who knocks has to say (joins-v1, knocks: `ver`). */
@@ -229,7 +230,7 @@ async function adopt(
   if (membership !== "leave") {
     // Nobody has to ask for a template first.
     const refused = await host.policy.checkJoin?.({ roomId, userId, membership });
-    if (refused !== undefined) return fail("policy_refused", `${refused.code}: ${refused.reason}`);
+    if (refused !== undefined) return { ok: false, error: policyError(refused) };
   }
   const content = get(event, "content");
   const authoriser = isObject(content) ? get(content, "join_authorised_via_users_server") : undefined;

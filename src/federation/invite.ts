@@ -15,6 +15,7 @@ import type { Cancel } from "../ports/cancel.js";
 import type { OperationRequest, OperationResult } from "../ports/operations.js";
 import { answer, fail, memberEvent, previewOf, refusedBy } from "./context.js";
 import type { Federation } from "./context.js";
+import { policyError } from "./errors.js";
 import { readInviteState } from "./outside.js";
 
 /** What an invite is made of. */
@@ -92,7 +93,7 @@ export async function serveInvite(
   if (report?.status !== "verified") return fail("invalid_param", `${origin} did not sign the invite`);
   const attempt = { roomId, roomVersion: id, sender: event.sender, target, state: state.value };
   const refused = await host.policy.checkInvite?.(attempt);
-  if (refused !== undefined) return fail("policy_refused", `${refused.code}: ${refused.reason}`);
+  if (refused !== undefined) return { ok: false, error: policyError(refused) };
   const { keyId, signature } = await host.keys.sign(eventSignedBytes(rules, event.json));
   // What travels beside the event is signed by nobody.
   const bare = omit(event.json, ["unsigned"]);

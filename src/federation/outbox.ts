@@ -8,6 +8,7 @@ import { sha256 } from "../crypto/hash.js";
 import { Canceller } from "../engine/cancel.js";
 import { utf8Encode } from "../json/utf8.js";
 import type { JsonValue } from "../json/value.js";
+import type { OperationError } from "../ports/operations.js";
 import type { OutboxEntry, OutboxRow } from "../ports/storage.js";
 import type { Federation } from "./context.js";
 import type { EduBatch } from "./edus/module.js";
@@ -32,7 +33,14 @@ interface Attempt {
 
 const NO_EDUS: EduBatch = Object.freeze({ edus: [], reliable: [] });
 
-type Outcome = "sent" | "failed" | "empty" | "another-sends";
+/** How long the other side wants to be left alone, in milliseconds; 0 where it does not say. */
+interface Failure {
+  readonly retryAfter: number;
+}
+
+const FAILED: Failure = Object.freeze({ retryAfter: 0 });
+
+type Outcome = "sent" | "empty" | "another-sends" | Failure;
 
 export class Outbox {
   readonly #federation: Federation;
@@ -80,7 +88,7 @@ export class Outbox {
     }
   }
 
-  /** A sign of life: an attempt that waits is made now. */
+  /** A sign of life: an attempt that waits is made now, or as soon as the other side wants to be asked again. */
   wake(destination: string): void {
     this.#running.get(destination)?.wake.cancel();
   }
@@ -106,15 +114,18 @@ export class Outbox {
         continue;
       }
       // Whoever holds the lease may give it back at any time, so that one is asked for again soon.
-      const failures = (this.#failures.get(destination) ?? 0) + (outcome === "failed" ? 1 : 0);
-      if (outcome === "failed" && !this.#isStopped()) {
+      const failure = typeof outcome === "object" ? outcome : undefined;
+      const failures = (this.#failures.get(destination) ?? 0) + (failure === undefined ? 0 : 1);
+      if (failure !== undefined && !this.#isStopped()) {
         this.#failures.set(destination, failures);
         edus?.queues.suspend(destination);
         observer.onMetric?.({ name: "outbox.failed", value: failures, server: destination });
         await this.#guarded(destination, () => this.#collapse(destination));
       }
       const exponent = Math.min(Math.max(failures - 1, 0), 30);
-      await this.#pause(destination, Math.min(limits.retryFirst * 2 ** exponent, limits.retryLongest));
+      const longest = limits.retryLongest;
+      const pause = Math.min(limits.retryFirst * 2 ** exponent, longest);
+      await this.#pause(destination, pause, Math.min(failure?.retryAfter ?? 0, longest));
     }
     edus?.queues.release(destination);
     await this.#guarded(destination, () => this.#release(destination));
@@ -126,7 +137,7 @@ export class Outbox {
       return await work();
     } catch (error) {
       this.#federation.host.observer.onFault?.({ where: `outbox of ${destination}`, error });
-      return "failed";
+      return FAILED;
     }
   }
 
@@ -136,14 +147,18 @@ export class Outbox {
     return "empty";
   }
 
-  async #pause(destination: string, ms: number): Promise<void> {
+  /** Waits `ms`, or until the destination gives a sign of life; in either case `atLeast` as long as it asked for. */
+  async #pause(destination: string, ms: number, atLeast: number): Promise<void> {
+    const { clock } = this.#federation.host;
     const running = this.#running.get(destination);
     const wake = new Canceller();
     if (running !== undefined) this.#running.set(destination, { ...running, wake });
+    // Who has had too many requests is alive, and says so with every request of its own.
+    if (atLeast > 0) await clock.sleep(atLeast, this.#stop);
     const release = this.#stop.onAbort(() => {
       wake.cancel();
     });
-    await this.#federation.host.clock.sleep(ms, wake);
+    if (ms > atLeast) await clock.sleep(ms - atLeast, wake);
     release();
   }
 
@@ -163,7 +178,7 @@ export class Outbox {
       if (!sent.ok) {
         // Nothing in it is worth the wait: by then it would be wrong.
         if (pdus.length === 0 && batch.reliable.length === 0) this.#attempts.delete(destination);
-        return "failed";
+        return failureOf(sent.error);
       }
     }
     if (through !== undefined) await storage.settleOutbox(destination, through, rest);
@@ -227,13 +242,13 @@ export class Outbox {
   /** A destination that is gone for long gets the rooms' latest events when it is back, not all that it missed. */
   async #collapse(destination: string): Promise<Outcome> {
     const { storage, limits, observer } = this.#federation.host;
-    if ((await storage.readOutbox(destination, limits.outboxRows + 1)).length <= limits.outboxRows) return "failed";
+    if ((await storage.readOutbox(destination, limits.outboxRows + 1)).length <= limits.outboxRows) return FAILED;
     const rows = await storage.readOutbox(destination, Number.MAX_SAFE_INTEGER);
     const [last] = rows.slice(-1);
-    if (last === undefined) return "failed";
+    if (last === undefined) return FAILED;
     await storage.settleOutbox(destination, last.sequence, await this.#collapsed(destination, rows));
     observer.onMetric?.({ name: "outbox.collapsed", value: rows.length, server: destination });
-    return "failed";
+    return FAILED;
   }
 
   /**
@@ -258,4 +273,9 @@ export class Outbox {
     }
     return [...(left.length <= host.limits.outboxRows ? left : ends), ...latest];
   }
+}
+
+function failureOf({ code, retryAfterMs }: OperationError): Failure {
+  const waits = code === "limit_exceeded" && retryAfterMs !== undefined && retryAfterMs > 0;
+  return waits ? { retryAfter: retryAfterMs } : FAILED;
 }

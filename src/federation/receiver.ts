@@ -5,6 +5,7 @@ import type { Receiver } from "../ports/transport.js";
 import { aclProtectedOperations } from "./acl.js";
 import { fail, isDenied, residentRoom } from "./context.js";
 import type { Federation } from "./context.js";
+import { policyError } from "./errors.js";
 import {
   serveMakeJoin,
   serveMakeKnock,
@@ -154,7 +155,7 @@ export function receiverOf(
     try {
       if (anonymous.has(name)) return await handlers[name](federation, origin, request, cancel);
       const refused = await host.policy.checkServer?.(origin, cancel);
-      if (refused !== undefined) return fail("policy_refused", `${refused.code}: ${refused.reason}`);
+      if (refused !== undefined) return { ok: false, error: policyError(refused) };
       onContact(origin);
       const denied = guarded.has(name) ? await deniedRoom(federation, origin, request) : undefined;
       if (denied !== undefined) return fail("forbidden", `the ACL of ${denied} denies ${origin}`);

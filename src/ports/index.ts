@@ -23,7 +23,9 @@ export type {
 export type {
   EventAttempt,
   InviteAttempt,
+  InviteBlocked,
   JoinAttempt,
+  LimitExceeded,
   Policy,
   PolicyRefusal,
   RecommendationAttempt,

@@ -3,11 +3,35 @@ import type { Pdu } from "../event/pdu.js";
 import type { StrippedStateEvent } from "../event/stripped.js";
 import type { Awaitable, Cancel } from "./cancel.js";
 
-/** Why the host refuses: a code of its own, and a sentence for a person. */
-export interface PolicyRefusal {
-  /** Stable, lower case, such as `blocked` or `spam`. */
+interface Refusing {
+  /** The host's own word for it: stable, lower case, such as `blocked` or `spam`. */
   readonly code: string;
+  /** A sentence for a person. Another server is shown it too. */
   readonly reason: string;
+}
+
+/** Why the host refuses. Another server is answered `policy_refused`, which Matrix does not tell from `forbidden`. */
+export interface PolicyRefusal extends Refusing {
+  readonly as?: undefined;
+}
+
+/**
+ * The invitee takes no such invite, be it of anybody or of this inviter (client-server-api, "Invite permission"). The
+ * inviter's server is answered `invite_blocked`, and so can tell its user that asking again is of no use. What the host
+ * refuses for all of its users is a {@link PolicyRefusal} (server-server-api, `PUT /invite`, 403).
+ */
+export interface InviteBlocked extends Refusing {
+  readonly as: "invite_blocked";
+}
+
+/**
+ * Too much was asked for lately. Another server is answered `limit_exceeded` and may ask again later
+ * (client-server-api, "Rate limiting"); one of this library sends its next transaction no sooner than that.
+ */
+export interface LimitExceeded extends Refusing {
+  readonly as: "limit_exceeded";
+  /** After how many milliseconds it is worth asking again: no less than 0, and rounded up to a whole number. */
+  readonly retryAfterMs: number;
 }
 
 /** An invite that reaches a user of this server. */
@@ -46,11 +70,14 @@ export interface RecommendationAttempt {
 /**
  * Hooks that refuse. Each answers a refusal or `undefined`; one that is absent refuses nothing. A refused
  * event of another server is kept as soft-failed, because other servers may accept it; a refused event of
- * this server is never sent.
+ * this server is never sent. To a user of this server each kind of refusal is `policy_refused`.
  */
 export interface Policy {
-  checkInvite?(attempt: InviteAttempt, cancel?: Cancel): Awaitable<PolicyRefusal | undefined>;
-  checkJoin?(attempt: JoinAttempt, cancel?: Cancel): Awaitable<PolicyRefusal | undefined>;
+  checkInvite?(
+    attempt: InviteAttempt,
+    cancel?: Cancel,
+  ): Awaitable<PolicyRefusal | InviteBlocked | LimitExceeded | undefined>;
+  checkJoin?(attempt: JoinAttempt, cancel?: Cancel): Awaitable<PolicyRefusal | LimitExceeded | undefined>;
   checkEvent?(attempt: EventAttempt, cancel?: Cancel): Awaitable<PolicyRefusal | undefined>;
   /**
    * Asked where rooms name this server as their policy server (`m.room.policy`) and the Keys port can sign as one. An
@@ -58,6 +85,9 @@ export interface Policy {
    * what was said should be said again, else servers part ways over what they show.
    */
   checkRecommendation?(attempt: RecommendationAttempt, cancel?: Cancel): Awaitable<PolicyRefusal | undefined>;
-  /** Whether to deal with a server at all. */
-  checkServer?(server: string, cancel?: Cancel): Awaitable<PolicyRefusal | undefined>;
+  /**
+   * Whether to deal with a server at all, or now. Asked once for each operation that a server asks for by its name, and
+   * so the place to limit how much it may ask for. Keys and what anybody may ask for are the transport's to limit.
+   */
+  checkServer?(server: string, cancel?: Cancel): Awaitable<PolicyRefusal | LimitExceeded | undefined>;
 }

@@ -4,8 +4,9 @@
  */
 import { describe, expect, it } from "vitest";
 import { createMemoryStorage, createSeededRandom } from "../../src/adapters/memory/index.js";
+import type { Limits } from "../../src/engine/index.js";
 import type { JsonObject, JsonValue } from "../../src/json/index.js";
-import type { Storage } from "../../src/ports/index.js";
+import type { OperationError, Storage } from "../../src/ports/index.js";
 import type { Call } from "../support/servers.js";
 import { codeOf, done, pduOf, signedBy, tick, userOf, World, worldOf } from "../support/servers.js";
 
@@ -258,6 +259,91 @@ describe("delivering [cap:transactions]", () => {
     expect(await heard(world, "b", roomId)).toContain("one");
     await world.deliver();
     expect(await world.view("b", roomId)).toEqual(await world.view("a", roomId));
+  });
+
+  describe("to a server that has had too many requests", () => {
+    /** One event for `b`, which answers as it is told for as long as it is told, and when each attempt was made. */
+    async function limited(
+      answers: readonly OperationError[],
+      limits: Partial<Limits> = {},
+    ): Promise<{ readonly world: World; readonly roomId: string; readonly times: readonly number[] }> {
+      const world = new World();
+      await world.add("a", { limits: { retryFirst: 1_000, retryLongest: 60_000, ...limits } });
+      await world.add("b");
+      const roomId = await world.shared("10", "a", "b");
+      const left = [...answers];
+      const times: number[] = [];
+      const start = world.clock.now();
+      world.intercept((call) => {
+        if (call.name !== "send" || call.to !== "b.example") return undefined;
+        times.push(world.clock.now() - start);
+        const error = left.shift();
+        return error === undefined ? undefined : Promise.resolve({ ok: false, error });
+      });
+      await done(world.say("a", roomId, "one"));
+      return { world, roomId, times };
+    }
+
+    const busy = (retryAfterMs?: number): OperationError => ({
+      code: "limit_exceeded",
+      reason: "busy",
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    });
+
+    it("is tried again no sooner than it wants, and in its own time where that is later", async () => {
+      const { world, roomId, times } = await limited([busy(7_500), busy(), busy(100), busy(20_000), busy(1)]);
+      await world.deliver();
+      expect(times).toEqual([0, 7_500, 9_500, 13_500, 33_500, 49_500]);
+      const ids = transactionsTo(world, "b.example").map(({ transactionId }) => transactionId);
+      expect(new Set(ids.slice(-6)).size, "it is the same transaction each time").toBe(1);
+      expect(await heard(world, "b", roomId)).toEqual(["one"]);
+      expect(world.faults()).toEqual([]);
+    });
+
+    it("waits no longer than the host lets it, whatever it is told", async () => {
+      const { world, roomId, times } = await limited([busy(Number.MAX_SAFE_INTEGER), busy(Infinity)], {
+        retryLongest: 10_000,
+      });
+      await world.deliver();
+      expect(times).toEqual([0, 10_000, 20_000]);
+      expect(await heard(world, "b", roomId)).toEqual(["one"]);
+    });
+
+    it("takes no wait from what is no limit, or no time", async () => {
+      const { world, times } = await limited([
+        { code: "internal", reason: "broken", retryAfterMs: 50_000 },
+        busy(Number.NaN),
+        busy(-5),
+      ]);
+      await world.deliver();
+      expect(times).toEqual([0, 1_000, 3_000, 7_000]);
+    });
+
+    it("is not asked sooner because it says something itself, and at once after that", async () => {
+      const { world, roomId, times } = await limited([busy(), busy(), busy(), busy(), busy(7_500)]);
+      await world.pass(16_000);
+      expect(times).toEqual([0, 1_000, 3_000, 7_000, 15_000]);
+      await done(world.say("b", roomId, "here I am"));
+      await world.pass(6_400);
+      expect(times.length).toBe(5);
+      await world.pass(100);
+      expect(times.at(-1), "without the sign of life it would be at 31,000").toBe(22_500);
+      await world.deliver();
+      expect(await heard(world, "b", roomId)).toContain("one");
+    });
+
+    it("stops waiting when the server stops", async () => {
+      const { world, roomId, times } = await limited([busy(50_000)]);
+      await tick();
+      world.server("a").stop();
+      await tick();
+      expect(world.server("a").isDelivering).toBe(false);
+      await world.pass(60_000);
+      expect(times).toEqual([0]);
+      await world.server("a").start();
+      await world.deliver();
+      expect(await heard(world, "b", roomId)).toEqual(["one"]);
+    });
   });
 
   it("goes on after a restart from what is stored", async () => {

@@ -8,6 +8,7 @@ import type {
   Identity,
   Keys,
   Observer,
+  LimitExceeded,
   OutboxEntry,
   OutboxRow,
   Policy,
@@ -1296,7 +1297,7 @@ const brokenPolicies: readonly Broken<(policy: Policy) => Policy>[] = [
     "mixes up questions that are asked at once",
     "many questions at once",
     (policy) => {
-      let last: PolicyRefusal | undefined;
+      let last: PolicyRefusal | LimitExceeded | undefined;
       return {
         ...policy,
         checkJoin: async (attempt) => {

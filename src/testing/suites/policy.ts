@@ -3,7 +3,15 @@ import { UsageError } from "../../errors.js";
 import { parsePdu } from "../../event/format.js";
 import type { Pdu } from "../../event/pdu.js";
 import type { Awaitable } from "../../ports/cancel.js";
-import type { EventAttempt, InviteAttempt, JoinAttempt, Policy, PolicyRefusal } from "../../ports/policy.js";
+import type {
+  EventAttempt,
+  InviteAttempt,
+  InviteBlocked,
+  JoinAttempt,
+  LimitExceeded,
+  Policy,
+  PolicyRefusal,
+} from "../../ports/policy.js";
 import { v11 } from "../../versions/v11.js";
 import { deepFreeze, expectEqual, expectTrue, portCheck, show, testCancel, unkept } from "./check.js";
 import type { PortCheck } from "./check.js";
@@ -25,7 +33,7 @@ export interface PolicyHost {
   readonly allowed?: PolicyAttempts;
 }
 
-type Verdict = Awaitable<PolicyRefusal | undefined>;
+type Verdict = Awaitable<PolicyRefusal | InviteBlocked | LimitExceeded | undefined>;
 
 /** Everything asked, one question after the other. A hook that is absent refuses nothing. */
 function questions(policy: Policy, attempts: PolicyAttempts): readonly (readonly [what: string, ask: () => Verdict])[] {
@@ -85,6 +93,16 @@ function expectRefusalOrNothing(answer: unknown, what: string): void {
   const { code, reason } = answer;
   expectTrue(typeof code === "string" && /^[a-z][a-z0-9_.-]*$/.test(code), `${what}: the code is ${show(code)}`);
   expectTrue(typeof reason === "string" && reason.length > 0, `${what}: the reason is ${show(reason)}`);
+  expectKnownForm(answer, what);
+}
+
+/** What is answered to other servers in another form than `policy_refused`. */
+function expectKnownForm(answer: object, what: string): void {
+  const form = "as" in answer ? answer.as : undefined;
+  if (form === undefined || (form === "invite_blocked" && what.startsWith("invite "))) return;
+  expectTrue(form === "limit_exceeded" && !what.startsWith("event "), `${what}: it is refused as ${show(form)}`);
+  const after = "retryAfterMs" in answer ? answer.retryAfterMs : undefined;
+  expectTrue(typeof after === "number" && after >= 0 && after < Infinity, `${what}: retryAfterMs is ${show(after)}`);
 }
 
 /** Attempts that the rules allow and that nobody expects. */
