@@ -24,13 +24,16 @@ export interface Directory {
   /** What an alias of this server stands for. */
   alias?(alias: string, cancel?: Cancel): Awaitable<AliasTarget | undefined>;
   /**
-   * What may be known of a user: `displayname`, `avatar_url`, `m.tz`, and whatever else the host keeps. `"withheld"`
-   * if the server does not say, `undefined` if there is no such user.
+   * What may be known of a user: `displayname`, `avatar_url`, `m.tz`, and whatever else the host keeps; what is not set
+   * is left out. `"withheld"` if the server does not say, `undefined` if there is no such user.
    */
   profile?(userId: string, cancel?: Cancel): Awaitable<JsonObject | "withheld" | undefined>;
-  /** Ids of the rooms that this server lists for everybody to see, in the order in which it shows them. */
+  /**
+   * Ids of the rooms that this server lists for everybody to see, each once, in the order in which it shows them. None
+   * for a network that it does not bridge.
+   */
   publishedRooms?(network: RoomNetwork, cancel?: Cancel): Awaitable<readonly string[]>;
-  /** The user who generated an OpenID token; `undefined` if it is unknown or has expired. */
+  /** The user of this server who generated an OpenID token; `undefined` if it is unknown or has expired. */
   openIdUser?(accessToken: string, cancel?: Cancel): Awaitable<string | undefined>;
   /** What software this is. */
   readonly software?: { readonly name: string; readonly version: string };

@@ -29,8 +29,12 @@ export { PortViolation } from "./suites/check.js";
 export type { PortCheck } from "./suites/check.js";
 export { clockSuite } from "./suites/clock.js";
 export type { ClockHost, TestedClock } from "./suites/clock.js";
+export { directorySuite } from "./suites/directory.js";
+export type { DirectoryHost } from "./suites/directory.js";
 export { identitySuite } from "./suites/identity.js";
 export type { IdentityHost } from "./suites/identity.js";
+export { keyStoreSuite } from "./suites/key-store.js";
+export type { KeyStoreHost } from "./suites/key-store.js";
 export { keysSuite } from "./suites/keys.js";
 export type { KeysHost } from "./suites/keys.js";
 export { observerSuite } from "./suites/observer.js";
@@ -61,5 +65,7 @@ export type {
   UserCommand,
   WorldCommand,
 } from "./simulation/index.js";
+export { toDeviceStoreSuite } from "./suites/to-device-store.js";
+export type { ToDeviceStoreHost } from "./suites/to-device-store.js";
 export { transportSuite } from "./suites/transport.js";
 export type { TransportEnd, TransportHost, TransportNetwork } from "./suites/transport.js";

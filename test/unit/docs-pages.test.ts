@@ -1,9 +1,12 @@
 /** Pages that list what the code has: each entry of a type is on its page, and nothing else is. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import ts from "typescript";
 import { describe, expect, it } from "vitest";
+import * as memory from "../../src/adapters/memory/index.js";
 import { defaultLimits } from "../../src/engine/index.js";
+import * as federation from "../../src/federation/index.js";
+import * as testing from "../../src/testing/index.js";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const read = (path: string): string => readFileSync(root + path, "utf8");
@@ -112,26 +115,89 @@ describe("docs/verdicts.md", () => {
   });
 });
 
-describe("docs/security.md", () => {
-  const page = read("docs/security.md");
-  const rows = table(page, "Limit", "Default", "Unit");
+describe("docs/ports.md", () => {
+  const page = read("docs/ports.md");
+  const rows = table(page, "Port", "The host brings");
+  const suites = Object.keys(testing).filter((name) => name.endsWith("Suite"));
 
-  it("lists each limit with the default that it has", () => {
-    const listed = rows.map(([name = "", value = ""]) => [name.replaceAll("`", ""), Number(value.replaceAll(",", ""))]);
-    expect(Object.fromEntries(listed)).toEqual(defaultLimits);
-    expect(rows).toHaveLength(Object.keys(defaultLimits).length);
+  /** A port is an interface that has the name of its file; these two are what ports speak of. */
+  const ports = readdirSync(`${root}src/ports`)
+    .map((file) =>
+      new RegExp(`^export interface (${file.replace(".ts", "")})\\b`, "im").exec(read(`src/ports/${file}`)),
+    )
+    .flatMap((match) => match?.[1] ?? [])
+    .filter((name) => name !== "Cancel" && name !== "Operations");
+
+  it("lists each port, with what it is in memory and its suite, and has a section on each", () => {
+    expect(ports).toContain("Directory");
+    expect(quoted(rows, 0)).toEqual(sorted(ports));
+    for (const [port = "", , inMemory = "", suite = ""] of rows) {
+      const [, maker = ""] = /^`(\w+)\(/.exec(inMemory) ?? [];
+      expect(Object.keys(memory), port).toContain(maker);
+      expect(suites, port).toContain(suite.replaceAll("`", ""));
+      expect(page, port).toContain(`\n## ${port.replaceAll("`", "")}\n`);
+    }
   });
 
-  it("says in milliseconds what the code calls milliseconds", () => {
-    const source = read("src/engine/limits.ts");
-    const doc = source.slice(source.indexOf("export interface Limits"), source.indexOf("export const"));
+  it("names each suite that there is, and no other", () => {
+    const named = [...page.matchAll(/`(\w+Suite)\b/g)].map((match) => match[1] ?? "");
+    expect(suites.length).toBeGreaterThan(ports.length);
+    expect(sorted(named)).toEqual(sorted(suites));
+  });
+
+  it("names the kind of each intent", () => {
+    const files = readdirSync(`${root}src/federation`, { recursive: true, encoding: "utf8" });
+    const kinds = files
+      .filter((file) => file.endsWith(".ts"))
+      .flatMap((file) => [...read(`src/federation/${file}`).matchAll(/\bKIND = "(\w+)"|\bid: `(\w+) \$/g)])
+      .map((match) => match[1] ?? match[2] ?? "");
+    const [, bullet = ""] = /\n- \*\*Intents\*\*((?:.*\n(?! *- ))*)/.exec(page) ?? [];
+    expect(kinds).toEqual(expect.arrayContaining(["completion", "edu", "join", "upgrade"]));
+    expect(kinds.filter((kind) => !bullet.includes(`\`${kind}\``))).toEqual([]);
+  });
+});
+
+describe("docs/security.md", () => {
+  const page = read("docs/security.md");
+  const rows = table(page, "Limit", "Given to", "Default", "Unit");
+  const { defaultEduLimits, defaultKeyLimits } = federation;
+
+  /** Each set of limits by the function that takes it, with the file and the interface that say what it is. */
+  const sets: readonly (readonly [taker: string, limits: object, file: string, name: string])[] = [
+    ["createServer", defaultLimits, "engine/limits.ts", "Limits"],
+    ["createEdus", defaultEduLimits, "federation/edus/limits.ts", "EduLimits"],
+    ["createKeyRing", defaultKeyLimits, "federation/keys/limits.ts", "KeyLimits"],
+  ];
+  const rowsOf = (taker: string) => rows.filter((row) => row[1] === `\`${taker}\``);
+
+  it("has every set of limits that there is in one table", () => {
+    const files = readdirSync(`${root}src`, { recursive: true, encoding: "utf8" });
+    const defaults = files
+      .map((file) => file.replaceAll("\\", "/"))
+      .filter((file) => file.endsWith(".ts") && /^export const default\w*Limits\b/m.test(read(`src/${file}`)));
+    expect(sorted(defaults)).toEqual(sorted(sets.map(([, , file]) => file)));
+    expect(quoted(rows, 1)).toEqual(sorted(sets.map(([taker]) => taker)));
+    expect(rows).toHaveLength(sets.reduce((sum, [, limits]) => sum + Object.keys(limits).length, 0));
+  });
+
+  it.each(sets)("lists each limit of %s with the default that it has", (taker, limits) => {
+    const listed = rowsOf(taker).map(([name = "", , value = ""]) => [
+      name.replaceAll("`", ""),
+      Number(value.replaceAll(",", "")),
+    ]);
+    expect(Object.fromEntries(listed)).toEqual(limits);
+    expect(listed).toHaveLength(Object.keys(limits).length);
+  });
+
+  it.each(sets)("says in milliseconds what the code of %s calls milliseconds", (taker, _, file, name) => {
+    const source = read(`src/${file}`);
+    const doc = source.slice(source.indexOf(`export interface ${name}`), source.indexOf("export const"));
     const inTime = [...doc.matchAll(/\/\*\*([^*]*(?:\*(?!\/)[^*]*)*)\*\/\n((?: {2}readonly \w+: number;\n)+)/g)]
       .filter(([, comment = ""]) => /milliseconds/i.test(comment))
       .flatMap(([, , fields = ""]) => [...fields.matchAll(/readonly (\w+)/g)].map((match) => match[1] ?? ""));
     expect(inTime).toContain("retryLongest");
-    expect(sorted(rows.filter(([, , unit]) => unit === "ms").map(([name = ""]) => name.replaceAll("`", "")))).toEqual(
-      sorted(inTime),
-    );
+    const listed = rowsOf(taker).filter(([, , , unit]) => unit === "ms");
+    expect(sorted(listed.map(([limit = ""]) => limit.replaceAll("`", "")))).toEqual(sorted(inTime));
   });
 
   it("lists each hook of a host's policy", () => {
@@ -143,7 +209,7 @@ describe("docs/security.md", () => {
 });
 
 describe("links", () => {
-  const pages = ["README.md", "SECURITY.md", "docs/verdicts.md", "docs/security.md"];
+  const pages = ["README.md", "SECURITY.md", "docs/ports.md", "docs/verdicts.md", "docs/security.md"];
 
   it.each(pages)("of %s lead to files and headings that there are", (path) => {
     const folder = path.replace(/[^/]*$/, "");

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import {
   cancelFrom,
   createKeyDirectory,
+  createListDirectory,
   createManualClock,
   createMemoryKeys,
   createMemoryNetwork,
@@ -10,21 +11,33 @@ import {
   createSeededRandom,
 } from "../../src/adapters/memory/index.js";
 import { UsageError } from "../../src/errors.js";
-import type { Awaitable, Clock, Storage } from "../../src/ports/index.js";
+import { createKeyRing, createToDeviceStore, keyFromSeed } from "../../src/federation/index.js";
+import type { Awaitable, Clock, Directory, RoomNetwork, Storage } from "../../src/ports/index.js";
 import {
   clockSuite,
+  directorySuite,
   identitySuite,
+  keyStoreSuite,
   keysSuite,
   observerSuite,
   policySuite,
   randomSuite,
   storageSuite,
   testKeyOf,
+  toDeviceStoreSuite,
   transportSuite,
 } from "../../src/testing/index.js";
 import type { PortCheck } from "../../src/testing/index.js";
 import { batch, entry, record } from "../../src/testing/suites/storage-rows.js";
-import { listIdentity, listPolicy, manualClock, memoryKeys, memoryServers } from "./ports-support.js";
+import {
+  listDirectory,
+  listIdentity,
+  listPolicy,
+  manualClock,
+  memoryKeys,
+  memoryServers,
+  textKeyStore,
+} from "./ports-support.js";
 
 function suite(title: string, checks: readonly PortCheck[]): void {
   describe(title, () => {
@@ -63,6 +76,27 @@ function later(storage: Storage): Storage {
   };
 }
 
+/** A directory in a database: a class whose methods need their object, and answer some turns later. */
+class LaterDirectory implements Directory {
+  readonly #lists: Directory;
+  readonly software = { name: "later", version: "2" };
+  constructor(lists: Directory) {
+    this.#lists = lists;
+  }
+  async alias(alias: string) {
+    return await Promise.resolve().then(() => this.#lists.alias?.(alias));
+  }
+  async profile(userId: string) {
+    return await Promise.resolve().then(() => this.#lists.profile?.(userId));
+  }
+  async publishedRooms(network: RoomNetwork) {
+    return (await Promise.resolve().then(() => this.#lists.publishedRooms?.(network))) ?? [];
+  }
+  async openIdUser(accessToken: string) {
+    return await Promise.resolve().then(() => this.#lists.openIdUser?.(accessToken));
+  }
+}
+
 /** The clock of docs/ports.md. */
 const realClock: Clock = {
   now: () => Date.now(),
@@ -92,14 +126,33 @@ suite(
   transportSuite({ create: () => memoryServers((transport) => transport) }),
 );
 suite("keys in memory", keysSuite(memoryKeys((keys) => keys)));
+suite(
+  "keys that are learnt by asking",
+  keysSuite({
+    create: () => {
+      const { server, keyId, seed } = testKeyOf("one.example");
+      const transport = createMemoryNetwork().transport(server);
+      const own = { current: [keyFromSeed({ keyId, seed })] as const };
+      return { server, keys: createKeyRing({ server, own, transport, clock: createManualClock(1_700_000_000_000) }) };
+    },
+  }),
+);
 suite("a clock that is moved by hand", clockSuite({ create: () => manualClock((clock) => clock) }));
 suite("a clock of the real time", clockSuite({ create: () => ({ clock: realClock }) }));
 suite("randomness from a seed", randomSuite({ create: () => createSeededRandom("seed") }));
 suite("a policy of two lists", policySuite(listPolicy((policy) => policy)));
 suite("a policy without hooks", policySuite({ create: () => ({}) }));
 suite("an identity resolver with a list", identitySuite(listIdentity((identity) => identity)));
+suite("a directory of lists", directorySuite(listDirectory((directory) => directory)));
+suite("a directory that answers later", directorySuite(listDirectory((directory) => new LaterDirectory(directory))));
+suite("a directory without parts", directorySuite({ create: () => ({}), server: "one.example" }));
 suite("an observer that remembers", observerSuite({ create: () => createRecordingObserver(10) }));
 suite("an observer that hears nothing", observerSuite({ create: () => ({}) }));
+suite("a key ring's store of text", keyStoreSuite({ create: () => textKeyStore(), reopen: (store) => ({ ...store }) }));
+suite(
+  "a memory of messages to devices",
+  toDeviceStoreSuite({ create: () => createToDeviceStore(), reopen: (store) => store }),
+);
 
 describe("a suite", () => {
   it("checks durability only where a storage can be reopened", () => {
@@ -139,6 +192,7 @@ describe("a suite", () => {
       transportSuite({ create: () => memoryServers((transport) => transport) }),
       clockSuite({ create: () => manualClock((clock) => clock) }),
       keysSuite(memoryKeys((keys) => keys)),
+      directorySuite(listDirectory((directory) => directory)),
     ];
     for (const checks of suites) expect(new Set(checks.map(({ name }) => name)).size).toBe(checks.length);
   });
@@ -278,6 +332,35 @@ describe("randomness from a seed", () => {
     expect(draw(7)).toEqual(draw("7"));
     expect(() => createSeededRandom("a").bytes(-1)).toThrow(UsageError);
     expect(() => createSeededRandom("a").bytes(1.5)).toThrow(UsageError);
+  });
+});
+
+describe("the directory of lists", () => {
+  it("lacks the parts whose lists are not given", () => {
+    expect(Object.keys(createListDirectory({}))).toEqual([]);
+    expect(Object.keys(createListDirectory({ openIdTokens: [], aliases: [] })).sort()).toEqual(["alias", "openIdUser"]);
+  });
+
+  it("keeps what the lists were when it was made", async () => {
+    const servers = ["a.example"];
+    const publishedRooms = [{ roomId: "!r:a.example" }];
+    const directory = createListDirectory({ aliases: [{ alias: "#a:a", roomId: "!r:a", servers }], publishedRooms });
+    servers.push("b.example");
+    publishedRooms.pop();
+    expect(await directory.alias?.("#a:a")).toEqual({ roomId: "!r:a", servers: ["a.example"] });
+    expect(await directory.publishedRooms?.({})).toEqual(["!r:a.example"]);
+  });
+});
+
+describe("the suites of stores", () => {
+  it("check durability only where a store can be reopened", () => {
+    const [keyStore, devices] = [() => textKeyStore(), () => createToDeviceStore()];
+    expect(keyStoreSuite({ create: keyStore, reopen: (store) => store })).toHaveLength(
+      keyStoreSuite({ create: keyStore }).length + 1,
+    );
+    expect(toDeviceStoreSuite({ create: devices, reopen: (store) => store })).toHaveLength(
+      toDeviceStoreSuite({ create: devices }).length + 1,
+    );
   });
 });
 

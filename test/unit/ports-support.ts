@@ -1,5 +1,6 @@
 import {
   createKeyDirectory,
+  createListDirectory,
   createListIdentity,
   createListPolicy,
   createManualClock,
@@ -8,9 +9,11 @@ import {
 } from "../../src/adapters/memory/index.js";
 import { parsePdu } from "../../src/event/index.js";
 import type { Pdu } from "../../src/event/index.js";
-import type { EventAttempt, Identity, Keys, Policy, Transport } from "../../src/ports/index.js";
+import type { KeyStore, StoredKeys } from "../../src/federation/index.js";
+import type { Directory, EventAttempt, Identity, Keys, Policy, Transport } from "../../src/ports/index.js";
 import { testKeyOf } from "../../src/testing/index.js";
 import type {
+  DirectoryHost,
   IdentityHost,
   KeysHost,
   PolicyAttempts,
@@ -104,6 +107,60 @@ export function listIdentity(wrap: (identity: Identity) => Identity): IdentityHo
     create: () => wrap(createListIdentity(people)),
     known: people,
     unknown: [{ medium: "msisdn", address: "a@x.example" }],
+  };
+}
+
+const known = {
+  server: "one.example:8448",
+  aliases: [
+    { alias: "#room:one.example:8448", roomId: "!r:one.example", servers: ["one.example:8448", "[::1]"] },
+    { alias: "#Räum b/:one.example:8448", roomId: `!${"h".repeat(43)}` },
+  ],
+  profiles: [
+    { userId: "@a:one.example:8448", profile: { displayname: "Ä", avatar_url: "mxc://x/y", "m.tz": "UTC" } },
+    { userId: "@b:one.example:8448", profile: {} },
+    { userId: "@shy:one.example:8448", profile: "withheld" },
+  ],
+  openIdTokens: [
+    { accessToken: "aB3/+=", userId: "@a:one.example:8448" },
+    { accessToken: "aB3/+=4", userId: "@b:one.example:8448" },
+  ],
+} satisfies Partial<DirectoryHost>;
+
+/** A server's lists with what they must tell and what not, seen through `wrap`. */
+export function listDirectory(wrap: (directory: Directory) => Directory): DirectoryHost {
+  const publishedRooms = [
+    { roomId: "!z:one.example" },
+    { roomId: "!irc:one.example", instanceId: "irc" },
+    { roomId: "!a:one.example" },
+    { roomId: "!z:one.example", instanceId: "irc" },
+  ];
+  const software = { name: "example", version: "1.0" };
+  return {
+    ...known,
+    create: () => wrap(createListDirectory({ ...known, publishedRooms, software })),
+    published: [
+      { roomIds: ["!z:one.example", "!a:one.example"] },
+      { allNetworks: false, roomIds: ["!z:one.example", "!a:one.example"] },
+      { allNetworks: true, roomIds: ["!z:one.example", "!irc:one.example", "!a:one.example"] },
+      { instanceId: "irc", roomIds: ["!irc:one.example", "!z:one.example"] },
+    ],
+    unknown: {
+      aliases: ["#gone:one.example:8448"],
+      users: ["@gone:one.example:8448"],
+      openIdTokens: ["expired"],
+    },
+  };
+}
+
+/** Rows as text by server, as a table would have them. */
+export function textKeyStore(rows = new Map<string, string>()): KeyStore {
+  return {
+    get: (server) => {
+      const row = rows.get(server);
+      return row === undefined ? undefined : (JSON.parse(row) as StoredKeys);
+    },
+    put: (keys) => void rows.set(keys.server, JSON.stringify(keys)),
   };
 }
 

@@ -7,6 +7,8 @@ export { cancelFrom } from "./cancel.js";
 export type { AbortSignalLike } from "./cancel.js";
 export { createManualClock } from "./clock.js";
 export type { ManualClock } from "./clock.js";
+export { createListDirectory } from "./directory.js";
+export type { AliasEntry, DirectoryLists, OpenIdEntry, ProfileEntry, PublishedRoom } from "./directory.js";
 export { createListIdentity } from "./identity.js";
 export type { IdentityEntry } from "./identity.js";
 export { createKeyDirectory, createMemoryKeys } from "./keys.js";
