@@ -11,6 +11,7 @@ import { createEventIdOf } from "../event/pdu.js";
 import type { RoomEvent } from "../event/pdu.js";
 import type { RoomVersionRules } from "../rules/model.js";
 import { Judge, reaches } from "./judge.js";
+import type { LevelMaps } from "./level-maps.js";
 import { checkMember } from "./member.js";
 import { checkPowerLevels } from "./power-levels.js";
 import { selectAuthEvents } from "./select.js";
@@ -123,12 +124,15 @@ function checkAuthEvents(rules: RoomVersionRules, event: RoomEvent, cited: reado
 /**
  * The rules that depend on room state. `state` answers for the state that the event is judged against;
  * in room version 12 it must hold the create event too, although events do not cite it.
+ * `levelMaps` carries what was found out about power levels from one check to the next, where nothing can change in
+ * between.
  */
 export function checkStateDependent(
   rules: RoomVersionRules,
   event: RoomEvent,
   state: StateLookup,
   facts: AuthFacts = signaturesChecked,
+  levelMaps?: LevelMaps,
 ): AuthVerdict {
   if (event.type === "m.room.create") return allow(rules, "create.allow");
   const create = state("m.room.create", "");
@@ -136,7 +140,7 @@ export function checkStateDependent(
     const rule = rules.auth.createEvent === "cited" ? "auth-events.create" : "room-id.create";
     return reject(rules, event, rule, "the state has no create event");
   }
-  const judge = new Judge(rules, event, create, state, facts);
+  const judge = new Judge(rules, event, create, state, facts, levelMaps);
   if (!mayFederate(create) && domainOf(create.sender) !== domainOf(event.sender)) {
     return judge.reject("federate", "the room is closed to other servers", [create]);
   }

@@ -2,6 +2,7 @@
 import { get } from "../json/value.js";
 import type { RoomEvent } from "../event/pdu.js";
 import type { RoomVersionRules, RuleName } from "../rules/model.js";
+import { LevelMaps } from "./level-maps.js";
 import { requiredLevel, scalarLevel, userLevel } from "./power.js";
 import type { Level, ScalarLevel, Unreadable } from "./power.js";
 import { allow, reject } from "./verdict.js";
@@ -16,13 +17,28 @@ export class Judge {
   readonly create: RoomEvent;
   readonly powerLevels: RoomEvent | undefined;
 
-  constructor(rules: RoomVersionRules, event: RoomEvent, create: RoomEvent, state: StateLookup, facts: AuthFacts) {
+  #levelMaps: LevelMaps | undefined;
+
+  constructor(
+    rules: RoomVersionRules,
+    event: RoomEvent,
+    create: RoomEvent,
+    state: StateLookup,
+    facts: AuthFacts,
+    levelMaps: LevelMaps | undefined,
+  ) {
     this.rules = rules;
     this.event = event;
     this.state = state;
     this.facts = facts;
     this.create = create;
     this.powerLevels = state("m.room.power_levels", "");
+    this.#levelMaps = levelMaps;
+  }
+
+  /** Most events are no power levels, and do without. */
+  get levelMaps(): LevelMaps {
+    return (this.#levelMaps ??= new LevelMaps());
   }
 
   allow(name: RuleName): AuthVerdict {

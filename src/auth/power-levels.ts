@@ -1,5 +1,7 @@
 /** The rules of `m.room.power_levels` (v1-5 rule 10, v6-11 rule 9, v12 rule 10). */
 import { isUserId } from "../ids/grammar.js";
+import { isSameLevel } from "./level-maps.js";
+import type { Side, UnlikeKeys } from "./level-maps.js";
 import { get } from "../json/value.js";
 import type { JsonObject } from "../json/value.js";
 import type { RuleName } from "../rules/model.js";
@@ -12,9 +14,6 @@ const scalars = Object.keys(scalarDefaults);
 
 type MapName = "users" | "events" | "notifications";
 
-/** What a level was, and what it would become. */
-type Side = "current" | "next";
-
 type ChangeRules = Readonly<Record<Side, RuleName>>;
 
 interface Change {
@@ -23,6 +22,10 @@ interface Change {
   readonly before: JsonObject;
   readonly after: JsonObject;
   readonly rule: ChangeRules;
+}
+
+interface MapChange extends Change {
+  readonly unlike: UnlikeKeys;
 }
 
 export function checkPowerLevels(judge: Judge): AuthVerdict {
@@ -60,16 +63,18 @@ function checkShape(judge: Judge): AuthVerdict | undefined {
 
 /** An absent `users` passes, against the letter, as in every peer (AU12). */
 function checkUsers(judge: Judge): AuthVerdict | undefined {
-  const { rules, event, create } = judge;
+  const { rules, event, create, levelMaps } = judge;
   const users = mapOf(event, "users");
   if (users === undefined) return judge.reject("power-levels.users", "`users` is not an object");
-  for (const user of Object.keys(users)) {
+  const values = rules.auth.powerLevelValues;
+  for (const user of levelMaps.unread(mapOf(judge.powerLevels, "users"), users)) {
     const value = get(users, user);
     if (!isUserId(user)) return judge.reject("power-levels.users", "`users` has a key that is no user id");
-    if (value === undefined || readLevel(rules.auth.powerLevelValues, value) === undefined) {
+    if (value === undefined || readLevel(values, value) === undefined) {
       return judge.reject("power-levels.users", `the level of ${user} is not one`);
     }
   }
+  levelMaps.nowRead(users);
   for (const creator of privilegedCreators(rules, create)) {
     if (Object.hasOwn(users, creator)) {
       return judge.reject("power-levels.creators", `the creator ${creator} may not be listed`, [create]);
@@ -93,16 +98,16 @@ function checkScalars(judge: Judge, current: JsonObject): AuthVerdict | undefine
  * names would depend on the order of the keys, which is not part of an event.
  */
 function checkEntries(judge: Judge, names: readonly MapName[], rule: ChangeRules): AuthVerdict | undefined {
-  const changes: Change[] = [];
+  const changes: MapChange[] = [];
   for (const name of names) {
     const before = mapOf(judge.powerLevels, name);
     const after = mapOf(judge.event, name);
     if (before === undefined || after === undefined) return judge.reject(rule.next, `\`${name}\` is not an object`);
-    changes.push({ what: name, before, after, rule });
+    changes.push({ what: name, before, after, rule, unlike: judge.levelMaps.unlikeKeys(before, after) });
   }
   for (const side of ["current", "next"] as const) {
     for (const change of changes) {
-      for (const key of Object.keys(side === "current" ? change.before : change.after)) {
+      for (const key of change.unlike[side]) {
         const refused = checkSide(judge, change, side, key);
         if (refused !== undefined) return refused;
       }
@@ -122,8 +127,7 @@ function checkSide(judge: Judge, change: Change, side: Side, key: string): AuthV
   const value = get(side === "current" ? before : after, key);
   if (value === undefined) return undefined;
   const other = get(side === "current" ? after : before, key);
-  // Rooms list a thousand users and change one: what stays as it was needs no more than this.
-  if (value === other && Number.isSafeInteger(value)) return undefined;
+  if (isSameLevel(value, other)) return undefined;
   const level = readLevel(rules.auth.powerLevelValues, value);
   if (level === undefined) return judge.reject(rule[side], `${what}: ${key} has no readable level`);
   if (other !== undefined && readLevel(rules.auth.powerLevelValues, other) === level) return undefined;

@@ -5,6 +5,7 @@ import { ABSENT } from "../dag/state-map.js";
 import type { StateMap } from "../dag/state-map.js";
 import type { RoomIndex } from "../dag/room-index.js";
 import { checkStateDependent } from "../auth/check.js";
+import { LevelMaps } from "../auth/level-maps.js";
 import type { AuthFacts, AuthVerdict, FactRequest, StateLookup } from "../auth/verdict.js";
 
 /** What resolution found missing on its way; anything here turns the answer into `needs`. */
@@ -19,6 +20,7 @@ export class WorkingState {
   readonly #changes = new Map<number, number>();
   readonly #missing: Missing;
   readonly #facts: AuthFacts;
+  readonly #levelMaps = new LevelMaps();
 
   /** `hidden` keys of the base count as absent until they are set. */
   constructor(index: RoomIndex, base: StateMap, hidden: Iterable<number>, missing: Missing, facts: AuthFacts) {
@@ -48,7 +50,13 @@ export class WorkingState {
    */
   check(number: number, event: RoomEvent): AuthVerdict {
     const { index } = this;
-    const verdict = checkStateDependent(index.rules, event, this.#lookupFor(number, event), this.#facts);
+    const verdict = checkStateDependent(
+      index.rules,
+      event,
+      this.#lookupFor(number, event),
+      this.#facts,
+      this.#levelMaps,
+    );
     if (verdict.verdict === "needs") this.#missing.facts.push(...verdict.facts);
     return verdict;
   }
