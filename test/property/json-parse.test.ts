@@ -14,6 +14,9 @@ const piece = fc.constantFrom(
   '"__proto__":',
   '{"a":',
   "1.5",
+  "1.0",
+  "1234567890123456",
+  "[ -0",
   "-0",
   "1e5",
   "9007199254740993",
@@ -65,3 +68,17 @@ test.prop([fc.bigInt()])("integers keep their value whatever their size", (value
   const safe = value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER;
   expect(parseStrict(String(value)).ok).toBe(safe);
 });
+
+test.prop([source, fc.constantFrom(parseStrict, parseLax)], { numRuns: 20_000 })(
+  "the platform's parser is used only where it reads what the library's own reads",
+  (text, parse) => {
+    // Text that is longer than what may be nested is left to the library's own.
+    const own = parse(`${text} `, { maxDepth: text.length });
+    const usual = parse(text);
+    expect(usual.ok).toBe(own.ok);
+    if (usual.ok && own.ok) {
+      expect(usual.value).toStrictEqual(own.value);
+      expect(encodeCanonical(usual.value)).toBe(encodeCanonical(own.value));
+    } else if (!usual.ok && !own.ok) expect(usual.error.code).toBe(own.error.code);
+  },
+);
