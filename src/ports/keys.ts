@@ -30,8 +30,8 @@ export interface Keys {
   /** Signs bytes with this server's current key. */
   sign(message: Uint8Array, cancel?: Cancel): Awaitable<OwnSignature>;
   /**
-   * Signs as a policy server: 64 bytes, by the key that rooms list for this server in `m.room.policy`. That key should
-   * not be one that this server publishes. Absent: this server is no policy server.
+   * Signs as a policy server: 64 bytes, by the key that rooms list for this server in `m.room.policy`. That key is none
+   * that this server publishes: what is recommended would be signed as its own. Absent: this server is no policy server.
    */
   signPolicy?(message: Uint8Array, cancel?: Cancel): Awaitable<Uint8Array>;
   /**

@@ -36,7 +36,7 @@ export type { IdentityHost } from "./suites/identity.js";
 export { keyStoreSuite } from "./suites/key-store.js";
 export type { KeyStoreHost } from "./suites/key-store.js";
 export { keysSuite } from "./suites/keys.js";
-export type { KeysHost } from "./suites/keys.js";
+export type { KeysHost, TestedKeys } from "./suites/keys.js";
 export { observerSuite } from "./suites/observer.js";
 export type { ObserverHost } from "./suites/observer.js";
 export { policySuite } from "./suites/policy.js";

@@ -1,13 +1,21 @@
 import { createPublicKey, verify as platformVerify } from "node:crypto";
-import { createMemoryStorage, createSeededRandom } from "../../src/adapters/memory/index.js";
+import {
+  createKeyDirectory,
+  createMemoryKeys,
+  createMemoryStorage,
+  createSeededRandom,
+} from "../../src/adapters/memory/index.js";
+import { publicKeyFromSeed, sign } from "../../src/crypto/ed25519.js";
+import { sha256 } from "../../src/crypto/hash.js";
+import { JsonFloat } from "../../src/json/index.js";
 import type {
   Batch,
   Clock,
   CommitResult,
   Identity,
   Keys,
-  Observer,
   LimitExceeded,
+  Observer,
   OutboxEntry,
   OutboxRow,
   Policy,
@@ -28,6 +36,7 @@ import {
   policySuite,
   randomSuite,
   storageSuite,
+  testKeyOf,
   transportSuite,
 } from "../../src/testing/index.js";
 import type { StorageHost } from "../../src/testing/index.js";
@@ -128,7 +137,28 @@ const timeline =
   (change: (events: readonly StoredEvent[]) => readonly StoredEvent[]): Change =>
   (good) => ({ readTimeline: async (roomId, range) => change(await good.readTimeline(roomId, range)) });
 
+/** What a row is after the platform's own JSON. It throws at integers beyond 2^53. */
+function platformJson<T>(row: T): T {
+  return JSON.parse(JSON.stringify(row)) as T;
+}
+
+/** The same where somebody made it not throw. */
+function rounded<T>(row: T): T {
+  const number = (_: string, value: unknown): unknown => (typeof value === "bigint" ? Number(value) : value);
+  return JSON.parse(JSON.stringify(row, number)) as T;
+}
+
+/** Plain assignment, under which `__proto__` is no key. */
+function carelessCopy(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(carelessCopy);
+  if (typeof value !== "object" || value === null || value instanceof JsonFloat) return value;
+  const copy: Record<string, unknown> = {};
+  for (const [key, entry] of Object.entries(value)) copy[key] = carelessCopy(entry);
+  return copy;
+}
+
 const ROOM = "!room:one.example";
+const awkwardIntents = "the JSON of an intent and of an invite";
 const refusedCommit = "refused and writes nothing at all";
 const streamOrder = "the timeline is accepted events with a position";
 
@@ -195,12 +225,7 @@ const brokenStorages: readonly Broken<Change>[] = [
     "rounds numbers",
     "the JSON of an event",
     commits(({ events }) => ({
-      events: events.map((event) => {
-        const text = JSON.stringify(event.json, (_, value: unknown) =>
-          typeof value === "bigint" ? Number(value) : value,
-        );
-        return { ...event, json: JSON.parse(text) as StoredEvent["json"] };
-      }),
+      events: events.map((event) => ({ ...event, json: rounded(event.json) })),
     })),
   ],
   [
@@ -692,6 +717,26 @@ const brokenStorages: readonly Broken<Change>[] = [
     commits(() => ({ outside: { put: [], remove: [] } })),
   ],
   [
+    "writes intents by the platform's own JSON",
+    awkwardIntents,
+    (good) => ({ putIntent: (intent) => good.putIntent(platformJson(intent)) }),
+  ],
+  [
+    "writes the intents of a commit by the platform's own JSON, as if it had no large numbers",
+    awkwardIntents,
+    commits(({ intents }) => ({ intents: { ...intents, put: intents.put.map(rounded) } })),
+  ],
+  [
+    "writes invites by the platform's own JSON, as if it had no large numbers",
+    awkwardIntents,
+    (good) => ({ putOutside: (membership) => good.putOutside(rounded(membership)) }),
+  ],
+  [
+    "copies the invites of a commit key by key",
+    awkwardIntents,
+    commits(({ outside }) => ({ outside: { ...outside, put: outside.put.map((one) => carelessCopy(one) as never) } })),
+  ],
+  [
     "leaves intents that a commit removes",
     "intents are kept until they are removed",
     commits(({ intents }) => ({ intents: { ...intents, remove: [] } })),
@@ -772,15 +817,6 @@ type Wire = (transport: Transport, server: string) => Transport;
 const requests =
   (change: (transport: Transport, server: string) => Transport["request"]): Wire =>
   (transport, server) => ({ ...transport, request: change(transport, server) });
-
-/** Plain assignment, under which `__proto__` is no key. */
-function carelessCopy(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(carelessCopy);
-  if (typeof value !== "object" || value === null) return value;
-  const copy: Record<string, unknown> = {};
-  for (const [key, entry] of Object.entries(value)) copy[key] = carelessCopy(entry);
-  return copy;
-}
 
 const brokenTransports: readonly Broken<Wire>[] = [
   [
@@ -980,8 +1016,7 @@ const brokenTransports: readonly Broken<Wire>[] = [
     "rounds the numbers of old room versions",
     "the numbers of room versions 1 to 5",
     requests((transport) => (server, name, request, cancel) => {
-      const text = JSON.stringify(request, (_, value: unknown) => (typeof value === "bigint" ? Number(value) : value));
-      return transport.request(server, name, JSON.parse(text) as typeof request, cancel);
+      return transport.request(server, name, rounded(request), cancel);
     }),
   ],
 ];
@@ -1032,6 +1067,63 @@ const brokenKeys: readonly Broken<(keys: Keys) => Keys>[] = [
     },
   ],
   [
+    "has a policy key listed and does not sign by it",
+    "what is signed as a policy server",
+    (keys) => {
+      const rest: Keys = { ...keys };
+      delete rest.signPolicy;
+      return rest;
+    },
+  ],
+  [
+    "signs as a policy server by another key than rooms list",
+    "what is signed as a policy server",
+    (keys) => ({ ...keys, signPolicy: (message) => sign(message, createSeededRandom("other").bytes(32)) }),
+  ],
+  [
+    "gives policy signatures as text",
+    "what is signed as a policy server",
+    (keys) => ({
+      ...keys,
+      signPolicy: async (message) => Buffer.from(Buffer.from((await keys.signPolicy?.(message)) ?? []).toString("hex")),
+    }),
+  ],
+  [
+    "writes every policy signature into one buffer",
+    "what is signed as a policy server",
+    (keys) => {
+      const buffer = new Uint8Array(64);
+      return {
+        ...keys,
+        signPolicy: async (message) => {
+          buffer.set((await keys.signPolicy?.(message)) ?? []);
+          return buffer;
+        },
+      };
+    },
+  ],
+  [
+    "signs as a policy server by the key of its events",
+    "a policy server's key is none that is published",
+    (keys) => ({ ...keys, signPolicy: async (message) => (await keys.sign(message)).signature }),
+  ],
+  [
+    "publishes its policy key",
+    "a policy server's key is none that is published",
+    (keys) => {
+      const seed = createSeededRandom("published").bytes(32);
+      const published = { key: publicKeyFromSeed(seed) };
+      return {
+        ...keys,
+        signPolicy: (message) => sign(message, seed),
+        lookup: async (asked) => {
+          const found = await keys.lookup(asked);
+          return asked.map(({ keyId }, at) => (keyId === "ed25519:policy_server" ? published : found[at]));
+        },
+      };
+    },
+  ],
+  [
     "leaves out keys that cannot be had",
     "keys are looked up in the order",
     (keys) => ({ ...keys, lookup: async (asked) => (await keys.lookup(asked)).filter((key) => key !== undefined) }),
@@ -1077,7 +1169,35 @@ const brokenKeys: readonly Broken<(keys: Keys) => Keys>[] = [
       },
     }),
   ],
+  [
+    "clears what it has signed as a policy server",
+    "bytes that are given stay",
+    (keys) => ({
+      ...keys,
+      signPolicy: async (message) => {
+        const signature = await keys.signPolicy?.(message);
+        message.fill(0);
+        return signature ?? new Uint8Array(64);
+      },
+    }),
+  ],
 ];
+
+/** One that rooms list no key for: its signatures can still be seen to be too few. */
+suiteNotices(
+  "the suite of keys, not told the policy key,",
+  (signPolicy: NonNullable<Keys["signPolicy"]>) =>
+    keysSuite({
+      create: () => ({
+        keys: { ...createMemoryKeys(testKeyOf("one.example"), createKeyDirectory()), signPolicy },
+        server: "one.example",
+      }),
+    }).filter(({ name }) => name.includes("what is signed as a policy server")),
+  [
+    ["signs with 32 bytes", "what is signed as a policy server", (message: Uint8Array) => sha256(message)],
+    ["signs everything alike", "what is signed as a policy server", () => new Uint8Array(64)],
+  ],
+);
 
 suiteNotices("the suite of keys", (wrap: (keys: Keys) => Keys) => keysSuite(memoryKeys(wrap)), brokenKeys);
 
@@ -1228,6 +1348,27 @@ const brokenPolicies: readonly Broken<(policy: Policy) => Policy>[] = [
       return rest;
     },
   ],
+  [
+    "recommends what blocked users write",
+    "what it has to refuse",
+    (policy) => ({ ...policy, checkRecommendation: () => undefined }),
+  ],
+  [
+    "recommends nothing of another server's",
+    "what it must let through",
+    (policy) => ({
+      ...policy,
+      checkRecommendation: ({ event, origin }) => (event.sender.endsWith(`:${origin}`) ? undefined : refusal),
+    }),
+  ],
+  [
+    "tells who wants a recommendation to ask later",
+    "`undefined`, or a code in lower case",
+    (policy) => ({
+      ...policy,
+      checkRecommendation: () => ({ ...refusal, as: "limit_exceeded", retryAfterMs: 1000 }) as never,
+    }),
+  ],
   ["refuses everybody", "what it must let through", () => ({ checkInvite: () => refusal })],
   [
     "takes a server's name for its end",
@@ -1372,6 +1513,15 @@ const brokenObservers: readonly Broken<() => Observer>[] = [
     () => ({
       onReceipt: ({ verdict }) => {
         if (!("eventId" in verdict)) throw new Error("no event id");
+      },
+    }),
+  ],
+  [
+    "has no meter for completions that failed",
+    "takes every kind",
+    () => ({
+      onMetric: ({ name }) => {
+        if (name === "room.completion.failed") throw new Error("an unknown metric");
       },
     }),
   ],

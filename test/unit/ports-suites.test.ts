@@ -10,6 +10,7 @@ import {
   createRecordingObserver,
   createSeededRandom,
 } from "../../src/adapters/memory/index.js";
+import { publicKeyFromSeed, sign } from "../../src/crypto/ed25519.js";
 import { UsageError } from "../../src/errors.js";
 import { createKeyRing, createToDeviceStore, keyFromSeed } from "../../src/federation/index.js";
 import type { Awaitable, Clock, Directory, RoomNetwork, Storage } from "../../src/ports/index.js";
@@ -127,13 +128,23 @@ suite(
 );
 suite("keys in memory", keysSuite(memoryKeys((keys) => keys)));
 suite(
+  "keys in memory of who is no policy server",
+  keysSuite({
+    create: () => ({ keys: createMemoryKeys(testKeyOf("a"), createKeyDirectory()), server: "a" }),
+  }),
+);
+suite(
   "keys that are learnt by asking",
   keysSuite({
     create: () => {
       const { server, keyId, seed } = testKeyOf("one.example");
       const transport = createMemoryNetwork().transport(server);
       const own = { current: [keyFromSeed({ keyId, seed })] as const };
-      return { server, keys: createKeyRing({ server, own, transport, clock: createManualClock(1_700_000_000_000) }) };
+      const policySeed = createSeededRandom("policy").bytes(32);
+      const signPolicy = (message: Uint8Array): Uint8Array => sign(message, policySeed);
+      const clock = createManualClock(1_700_000_000_000);
+      const keys = createKeyRing({ server, own, transport, clock, signPolicy });
+      return { server, keys, policyKey: publicKeyFromSeed(policySeed) };
     },
   }),
 );

@@ -6,7 +6,9 @@ import {
   createManualClock,
   createMemoryKeys,
   createMemoryNetwork,
+  createSeededRandom,
 } from "../../src/adapters/memory/index.js";
+import { publicKeyFromSeed } from "../../src/crypto/ed25519.js";
 import { parsePdu } from "../../src/event/index.js";
 import type { Pdu } from "../../src/event/index.js";
 import type { KeyStore, StoredKeys } from "../../src/federation/index.js";
@@ -34,13 +36,16 @@ export function memoryServers(wrap: (transport: Transport, server: string) => Tr
   return { ends: [end(one), end(two), end(three)], unknown: "nobody.example" };
 }
 
-/** The real keys of a server, seen through `wrap`. */
+const policySeed = createSeededRandom("policy").bytes(32);
+
+/** The real keys of a policy server, seen through `wrap`. */
 export function memoryKeys(wrap: (keys: Keys) => Keys): KeysHost {
   return {
     create: () => {
       const directory = createKeyDirectory();
       createMemoryKeys(testKeyOf("two.example"), directory);
-      return { keys: wrap(createMemoryKeys(testKeyOf("one.example"), directory)), server: "one.example" };
+      const keys = createMemoryKeys(testKeyOf("one.example"), directory, { policySeed });
+      return { keys: wrap(keys), server: "one.example", policyKey: publicKeyFromSeed(policySeed) };
     },
   };
 }
@@ -75,13 +80,14 @@ function attemptsOf(sender: string): PolicyAttempts {
     invites: [{ roomId, roomVersion: "11", sender, target: "@me:one.example", state: [] }],
     joins: (["join", "knock"] as const).map((membership) => ({ roomId, userId: sender, membership })),
     events: [event],
+    recommendations: [{ ...event, origin: "z.example" }],
   };
 }
 
 /** The two lists with what they must refuse and let through, seen through `wrap`. */
 export function listPolicy(wrap: (policy: Policy) => Policy): PolicyHost {
   const [user, server] = [attemptsOf("@spam:x.example"), attemptsOf("@any:bad.example")];
-  const { invites = [], joins = [], events = [] } = server;
+  const { invites = [], joins = [], events = [], recommendations = [] } = server;
   return {
     create: () =>
       wrap(createListPolicy({ blockedUsers: ["@spam:x.example"], blockedServers: new Set(["bad.example"]) })),
@@ -89,6 +95,7 @@ export function listPolicy(wrap: (policy: Policy) => Policy): PolicyHost {
       invites: [...(user.invites ?? []), ...invites],
       joins: [...(user.joins ?? []), ...joins],
       events: [...(user.events ?? []), ...events],
+      recommendations: [...(user.recommendations ?? []), ...recommendations],
       servers: ["bad.example"],
     },
     allowed: { ...attemptsOf("@good:x.example"), servers: ["x.example", "notbad.example", "bad.example.org"] },

@@ -1,6 +1,13 @@
 /** A policy of two lists. */
 import { serverOf } from "../../ids/grammar.js";
-import type { EventAttempt, InviteAttempt, JoinAttempt, Policy, PolicyRefusal } from "../../ports/policy.js";
+import type {
+  EventAttempt,
+  InviteAttempt,
+  JoinAttempt,
+  Policy,
+  PolicyRefusal,
+  RecommendationAttempt,
+} from "../../ports/policy.js";
 
 /** Whom a server has no dealings with. */
 export interface BlockLists {
@@ -29,6 +36,7 @@ export function createListPolicy({ blockedUsers = [], blockedServers = [] }: Blo
     checkInvite: ({ sender }: InviteAttempt) => checkUser(sender),
     checkJoin: ({ userId }: JoinAttempt) => checkUser(userId),
     checkEvent: ({ event }: EventAttempt) => checkUser(event.sender),
+    checkRecommendation: ({ event }: RecommendationAttempt) => checkUser(event.sender),
     checkServer,
   });
 }

@@ -9,7 +9,14 @@ import type { PortCheck } from "./check.js";
 /** How the checks get at keys. */
 export interface KeysHost {
   /** Keys of a server, and its name. They may be the same each time. */
-  readonly create: () => Awaitable<{ readonly keys: Keys; readonly server: string }>;
+  readonly create: () => Awaitable<TestedKeys>;
+}
+
+export interface TestedKeys {
+  readonly keys: Keys;
+  readonly server: string;
+  /** The public key, of 32 bytes, by which `signPolicy` signs: what rooms list for this server. */
+  readonly policyKey?: Uint8Array;
 }
 
 /** A time within the validity of every key that is in use: keys are valid from ever until an end. */
@@ -19,10 +26,13 @@ const message = (text: string): Uint8Array => Uint8Array.from(text, (character) 
 
 /** The checks of keys. */
 export function keysSuite(host: KeysHost): readonly PortCheck[] {
-  const check = (name: string, body: (keys: Keys, server: string) => Promise<void>): PortCheck =>
+  const check = (
+    name: string,
+    body: (keys: Keys, server: string, policyKey: Uint8Array | undefined) => Promise<void>,
+  ): PortCheck =>
     portCheck(name, async () => {
-      const { keys, server } = await host.create();
-      await body(keys, server);
+      const { keys, server, policyKey } = await host.create();
+      await body(keys, server, policyKey);
     });
 
   return [
@@ -46,6 +56,42 @@ export function keysSuite(host: KeysHost): readonly PortCheck[] {
         const [key] = await keys.lookup([{ server, keyId, validAt: THEN }]);
         const valid = key !== undefined && verify(signature, texts[at] ?? message(""), key.key);
         expectTrue(valid, `signature ${at} of several at once is not over message ${at}`);
+      }
+    }),
+    check(
+      "what is signed as a policy server verifies by the key that rooms list, be it one message or many at once",
+      async (keys, _, policyKey) => {
+        if (keys.signPolicy === undefined) {
+          expectTrue(
+            policyKey === undefined,
+            "rooms list a policy key, and nothing signs by it: `signPolicy` is absent",
+          );
+          return;
+        }
+        const sign = async (text: Uint8Array) => {
+          const signature = await keys.signPolicy?.(text);
+          return { text, signature: signature ?? unkept("`signPolicy` signed nothing, or is absent later") };
+        };
+        const texts = [new Uint8Array(0), new Uint8Array(70_000), ...Array.from("abcdefgh", message)];
+        const signed = [await sign(message("alone")), ...(await Promise.all(texts.map(sign)))];
+        for (const { text, signature } of signed) {
+          expectEqual(signature.length, 64, "bytes of a signature as a policy server");
+          const valid = policyKey === undefined || verify(signature, text, policyKey);
+          expectTrue(valid, `over ${text.length} bytes: the key that rooms list does not verify the policy signature`);
+        }
+        const different = new Set(signed.map(({ signature }) => String(signature))).size;
+        expectEqual(different, signed.length, "policy signatures of as many messages");
+      },
+    ),
+    check("a policy server's key is none that is published: events are signed by another", async (keys, server) => {
+      const text = message("an event");
+      const signature = await keys.signPolicy?.(text);
+      if (signature === undefined) return;
+      const { keyId } = await keys.sign(text);
+      const ids = [keyId, "ed25519:policy_server"];
+      for (const key of await keys.lookup(ids.map((id) => ({ server, keyId: id, validAt: THEN })))) {
+        const own = key !== undefined && verify(signature, text, key.key);
+        expectTrue(!own, "a signature as a policy server verifies by a key that is published: it would sign events");
       }
     }),
     check(
@@ -123,6 +169,7 @@ export function keysSuite(host: KeysHost): readonly PortCheck[] {
       const before = [key.slice(), text.slice(), signature.slice()];
       await keys.verify([{ key, message: text, signature }]);
       await keys.sign(text);
+      await keys.signPolicy?.(text);
       expectEqual([key, text, signature], before, "key, message and signature afterwards");
     }),
   ];

@@ -13,22 +13,31 @@ export interface ObserverHost {
 
 const refusal: Refusal = { code: "auth_rejected", rule: "v11 rule 5", reason: "not in the room", events: ["$a"] };
 
+/** At least one value of each kind that a union has: what lacks a kind does not compile. */
+type EachKind<Union extends object, Tag extends keyof Union> = {
+  readonly [Kind in Union[Tag] & string]: OneOrMore<Extract<Union, Readonly<Record<Tag, Kind>>>>;
+};
+type OneOrMore<T> = readonly [T, ...(readonly T[])];
+
 function verdicts(): readonly Verdict[] {
   const eventId = "$a";
-  return [
-    { verdict: "accepted", eventId, rule: "v11 rule 10", basis: "state-before", redacted: false },
-    { verdict: "accepted", eventId, rule: "v11 rule 10", basis: "auth-events", redacted: true },
-    { verdict: "soft-failed", eventId, refusal },
-    { verdict: "policy-refused", eventId, refusal },
-    { verdict: "not-recommended", eventId, refusal },
-    { verdict: "rejected-by-auth-events", eventId, refusal },
-    { verdict: "rejected-by-state", eventId, refusal },
-    { verdict: "rejected-for-size", eventId, refusal },
-    { verdict: "pending", eventId, waitsFor: ["$b", "$c"] },
-    { verdict: "malformed", refusal: { code: "bad_format", reason: "no object", events: [] } },
-    { verdict: "bad-signature", eventId, refusal },
-    { verdict: "unverifiable", eventId, refusal },
-  ];
+  const each: EachKind<Verdict, "verdict"> = {
+    accepted: [
+      { verdict: "accepted", eventId, rule: "v11 rule 10", basis: "state-before", redacted: false },
+      { verdict: "accepted", eventId, rule: "v11 rule 10", basis: "auth-events", redacted: true },
+    ],
+    "soft-failed": [{ verdict: "soft-failed", eventId, refusal }],
+    "policy-refused": [{ verdict: "policy-refused", eventId, refusal }],
+    "not-recommended": [{ verdict: "not-recommended", eventId, refusal }],
+    "rejected-by-auth-events": [{ verdict: "rejected-by-auth-events", eventId, refusal }],
+    "rejected-by-state": [{ verdict: "rejected-by-state", eventId, refusal }],
+    "rejected-for-size": [{ verdict: "rejected-for-size", eventId, refusal }],
+    pending: [{ verdict: "pending", eventId, waitsFor: ["$b", "$c"] }],
+    malformed: [{ verdict: "malformed", refusal: { code: "bad_format", reason: "no object", events: [] } }],
+    "bad-signature": [{ verdict: "bad-signature", eventId, refusal }],
+    unverifiable: [{ verdict: "unverifiable", eventId, refusal }],
+  };
+  return Object.values(each).flat();
 }
 
 function changes(): readonly StateChange[] {
@@ -42,35 +51,39 @@ function changes(): readonly StateChange[] {
   };
   const reset: LostState = { ...lost, to: "$u", because: undefined, kind: "reset" };
   const [events, extremities] = [["$a"], ["$a", "$b"]];
-  const causes: readonly StateCause[] = [
-    { cause: "advance", events },
-    { cause: "merge", events, extremities },
-    { cause: "rollback", events, extremities, lost: [lost, reset] },
-    { cause: "completion", events },
-    { cause: "late-decision", events, extremities },
-  ];
+  const causes: EachKind<StateCause, "cause"> = {
+    advance: [{ cause: "advance", events }],
+    merge: [{ cause: "merge", events, extremities }],
+    rollback: [{ cause: "rollback", events, extremities, lost: [lost, reset] }],
+    completion: [{ cause: "completion", events }],
+    "late-decision": [{ cause: "late-decision", events, extremities }],
+  };
   const differences = [
     { type: "m.room.topic", stateKey: "", before: "$t", after: undefined },
     { type: "m.room.member", stateKey: "@a:x.example", before: undefined, after: "$m" },
   ];
-  return causes.map((cause) => ({ roomId: "!r:x.example", differences, cause }));
+  return Object.values(causes)
+    .flat()
+    .map((cause) => ({ roomId: "!r:x.example", differences, cause }));
 }
 
+const metricNames: { readonly [Name in Metric["name"]]: Name } = {
+  "room.commit.events": "room.commit.events",
+  "room.commit.conflict": "room.commit.conflict",
+  "room.extremities": "room.extremities",
+  "room.pending": "room.pending",
+  "room.pending.evicted": "room.pending.evicted",
+  "room.gap": "room.gap",
+  "room.completion.failed": "room.completion.failed",
+  "room.resolution.states": "room.resolution.states",
+  "fetch.requests": "fetch.requests",
+  "outbox.sent": "outbox.sent",
+  "outbox.failed": "outbox.failed",
+  "outbox.collapsed": "outbox.collapsed",
+};
+
 function metrics(): readonly Metric[] {
-  const names: readonly Metric["name"][] = [
-    "room.commit.events",
-    "room.commit.conflict",
-    "room.extremities",
-    "room.pending",
-    "room.pending.evicted",
-    "room.gap",
-    "room.resolution.states",
-    "fetch.requests",
-    "outbox.sent",
-    "outbox.failed",
-    "outbox.collapsed",
-  ];
-  return names.flatMap((name) => [
+  return Object.values(metricNames).flatMap((name) => [
     { name, value: 0 },
     { name, value: 12, roomId: "!r:x.example", server: "x.example" },
   ]);

@@ -11,6 +11,7 @@ import type {
   LimitExceeded,
   Policy,
   PolicyRefusal,
+  RecommendationAttempt,
 } from "../../ports/policy.js";
 import { v11 } from "../../versions/v11.js";
 import { deepFreeze, expectEqual, expectTrue, portCheck, show, testCancel, unkept } from "./check.js";
@@ -21,6 +22,7 @@ export interface PolicyAttempts {
   readonly invites?: readonly InviteAttempt[];
   readonly joins?: readonly JoinAttempt[];
   readonly events?: readonly EventAttempt[];
+  readonly recommendations?: readonly RecommendationAttempt[];
   readonly servers?: readonly string[];
 }
 
@@ -37,11 +39,15 @@ type Verdict = Awaitable<PolicyRefusal | InviteBlocked | LimitExceeded | undefin
 
 /** Everything asked, one question after the other. A hook that is absent refuses nothing. */
 function questions(policy: Policy, attempts: PolicyAttempts): readonly (readonly [what: string, ask: () => Verdict])[] {
-  const { invites = [], joins = [], events = [], servers = [] } = attempts;
+  const { invites = [], joins = [], events = [], recommendations = [], servers = [] } = attempts;
   return [
     ...invites.map((each) => [`invite ${show(each)}`, () => policy.checkInvite?.(each, testCancel())] as const),
     ...joins.map((each) => [`join ${show(each)}`, () => policy.checkJoin?.(each, testCancel())] as const),
     ...events.map((each) => [`event ${show(each.event.json)}`, () => policy.checkEvent?.(each, testCancel())] as const),
+    ...recommendations.map(
+      (each) =>
+        [`recommendation ${show(each.event.json)}`, () => policy.checkRecommendation?.(each, testCancel())] as const,
+    ),
     ...servers.map((each) => [`server ${show(each)}`, () => policy.checkServer?.(each, testCancel())] as const),
   ];
 }
@@ -96,11 +102,14 @@ function expectRefusalOrNothing(answer: unknown, what: string): void {
   expectKnownForm(answer, what);
 }
 
+/** Hooks that can only answer `policy_refused`. */
+const ONE_FORM = /^(?:event|recommendation) /;
+
 /** What is answered to other servers in another form than `policy_refused`. */
 function expectKnownForm(answer: object, what: string): void {
   const form = "as" in answer ? answer.as : undefined;
   if (form === undefined || (form === "invite_blocked" && what.startsWith("invite "))) return;
-  expectTrue(form === "limit_exceeded" && !what.startsWith("event "), `${what}: it is refused as ${show(form)}`);
+  expectTrue(form === "limit_exceeded" && !ONE_FORM.test(what), `${what}: it is refused as ${show(form)}`);
   const after = "retryAfterMs" in answer ? answer.retryAfterMs : undefined;
   expectTrue(typeof after === "number" && after >= 0 && after < Infinity, `${what}: retryAfterMs is ${show(after)}`);
 }
@@ -121,6 +130,7 @@ function strange(): PolicyAttempts {
     { body: null, formatted_body: [] },
     JSON.parse('{"__proto__":{"polluted":true}}') as object,
   ];
+  const events = contents.map((content) => ({ event: messageOf(content), roomVersion: "11", origin: "x.example" }));
   return {
     invites: names.map((sender) => ({
       roomId: "!r:x.example",
@@ -132,7 +142,8 @@ function strange(): PolicyAttempts {
     joins: names.flatMap((userId) =>
       (["join", "knock"] as const).map((membership) => ({ roomId: "!r:x.example", userId, membership })),
     ),
-    events: contents.map((content) => ({ event: messageOf(content), roomVersion: "11", origin: "x.example" })),
+    events,
+    recommendations: events.map((attempt) => ({ ...attempt, origin: "y.example" })),
     servers: ["x.example", "", "__proto__", "[::1]:8448", "X.EXAMPLE"],
   };
 }

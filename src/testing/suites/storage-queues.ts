@@ -3,7 +3,19 @@ import type { OutboxRow, Storage, TransactionAnswer } from "../../ports/storage.
 import { expectEqual, expectSameSet, expectTrue, unkept } from "./check.js";
 import { commit } from "./storage-commit.js";
 import type { StorageCheck } from "./storage-commit.js";
-import { batch, entry, event, idsOf, intent, membership, OTHER_ROOM, record, ROOM } from "./storage-rows.js";
+import {
+  awkwardJson,
+  batch,
+  entry,
+  event,
+  idsOf,
+  intent,
+  laxJson,
+  membership,
+  OTHER_ROOM,
+  record,
+  ROOM,
+} from "./storage-rows.js";
 
 const TWO = "two.example";
 const THREE = "three.example";
@@ -292,6 +304,22 @@ export const queueChecks: readonly StorageCheck[] = [
       const remove = [{ roomId: ROOM, userId: b }];
       await commit(storage, batch(undefined, { outside: { put: [membership("@c:one.example")], remove } }));
       expectSameSet(await storage.readOutside(), [membership("@c:one.example"), knock], "readOutside after a commit");
+    },
+  ],
+  [
+    "the JSON of an intent and of an invite comes back with every key, character and number",
+    async (storage) => {
+      // An intent of an EDU holds what a client wrote, an invite what the server of an old room version did.
+      const edu = { edu: { content: awkwardJson, numbers: laxJson } };
+      const invite = { event: { content: laxJson }, state: [awkwardJson, laxJson] };
+      const [alone, committed] = [intent("i1", { data: edu }), intent("i2", { data: edu })];
+      const [first, second] = [membership("@a:one.example", invite), membership("@b:one.example", invite)];
+      await storage.putIntent(alone);
+      await storage.putOutside(first);
+      const intents = { put: [committed], remove: [] };
+      await commit(storage, batch(undefined, { intents, outside: { put: [second], remove: [] } }));
+      expectSameSet(await storage.readIntents(), [alone, committed], "readIntents");
+      expectSameSet(await storage.readOutside(), [first, second], "readOutside");
     },
   ],
   [
