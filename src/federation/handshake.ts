@@ -4,7 +4,7 @@
  * A server that is in the room does none of this: it sends the membership event itself.
  */
 import { refuse } from "../errors.js";
-import type { Refusal, Result } from "../errors.js";
+import type { Refusal, RefusalCode, Result } from "../errors.js";
 import { scalarLevel, userLevel } from "../auth/power.js";
 import { reaches } from "../auth/judge.js";
 import { encodeUnpadded } from "../crypto/base64.js";
@@ -19,7 +19,13 @@ import { get, isArray, isObject } from "../json/value.js";
 import type { JsonObject, JsonValue } from "../json/value.js";
 import { compareCodePoints } from "../json/compare.js";
 import type { Cancel } from "../ports/cancel.js";
-import type { EventTemplate, OperationRequest, OperationResult } from "../ports/operations.js";
+import type {
+  EventTemplate,
+  OperationError,
+  OperationErrorCode,
+  OperationRequest,
+  OperationResult,
+} from "../ports/operations.js";
 import type { RoomVersion } from "../versions/room-version.js";
 import {
   answer,
@@ -257,6 +263,42 @@ export interface HandshakeRequest {
   readonly cancel?: Cancel | undefined;
 }
 
+/** What came of asking servers. */
+export type Shaken<T> = { readonly ok: true; readonly value: T } | Unshaken;
+
+interface Unshaken {
+  readonly ok: false;
+  readonly error: Refusal;
+  /** Whether one of them may yet answer otherwise: it was not reached, or could not do it now. */
+  readonly passing: boolean;
+}
+
+/** What a server answers, or does not, without having decided anything. Its keys may not reach everybody at once. */
+const passingErrors: ReadonlySet<OperationErrorCode> = new Set<OperationErrorCode>([
+  "unreachable",
+  "timeout",
+  "cancelled",
+  "limit_exceeded",
+  "internal",
+  "unauthorized",
+]);
+
+/** What an answer that was given is refused for here without being wrong, such as keys that cannot be had now. */
+const passingRefusals: ReadonlySet<RefusalCode> = new Set<RefusalCode>(["unreachable", "cancelled", "undecided"]);
+
+function failedBy(server: string, error: OperationError): Unshaken {
+  return { ...refusedBy(server, error), passing: passingErrors.has(error.code) };
+}
+
+function shakenBy<T>(result: Result<T>): Shaken<T> {
+  return result.ok ? result : { ok: false, error: result.error, passing: passingRefusals.has(result.error.code) };
+}
+
+/** What a user is told, who can try again. */
+export function toldOf<T>(shaken: Shaken<T>): Result<T> {
+  return shaken.ok ? shaken : { ok: false, error: shaken.error };
+}
+
 /** A membership event of a local user that a server of the room would take. */
 interface Filled {
   readonly version: RoomVersion;
@@ -269,10 +311,11 @@ async function shake<T>(
   federation: Federation,
   { roomId, userId, via, reason, cancel }: HandshakeRequest,
   membership: Membership,
-  send: (server: string, filled: Filled) => Promise<Result<T>>,
-): Promise<Result<T>> {
+  send: (server: string, filled: Filled) => Promise<Shaken<T>>,
+): Promise<Shaken<T>> {
   const { host } = federation;
-  let last: { readonly ok: false; readonly error: Refusal } = refuse("unreachable", `no server to reach ${roomId} by`);
+  let { error } = refuse("unreachable", `no server to reach ${roomId} by`);
+  let passing = false;
   for (const server of new Set(via)) {
     if (server === host.server) continue;
     const versions = host.versions.ids();
@@ -282,16 +325,17 @@ async function shake<T>(
         : membership === "knock"
           ? await host.transport.request(server, "make_knock", { roomId, userId, versions }, cancel)
           : await host.transport.request(server, "make_leave", { roomId, userId }, cancel);
-    if (!made.ok) {
-      last = refusedBy(server, made.error);
-      continue;
-    }
-    const filled = await fill(federation, made.value, { roomId, userId, membership, reason, cancel });
-    const sent = filled.ok ? await send(server, filled.value) : filled;
-    if (sent.ok) return sent;
-    last = sent;
+    const shaken = made.ok ? await sendFilled(server, made.value) : failedBy(server, made.error);
+    if (shaken.ok) return shaken;
+    error = shaken.error;
+    passing ||= shaken.passing;
   }
-  return last;
+  return { ok: false, error, passing };
+
+  async function sendFilled(server: string, template: EventTemplate): Promise<Shaken<T>> {
+    const filled = await fill(federation, template, { roomId, userId, membership, reason, cancel });
+    return filled.ok ? send(server, filled.value) : shakenBy(filled);
+  }
 }
 
 /**
@@ -350,23 +394,24 @@ async function fill(
 }
 
 /** Joins by way of a server in the room. The room is stored when it resolves. */
-export function joinRemotely(federation: Federation, request: HandshakeRequest, intent: string): Promise<Result<Room>> {
+export function joinRemotely(federation: Federation, request: HandshakeRequest, intent: string): Promise<Shaken<Room>> {
   const { host, rooms } = federation;
   const { roomId, userId, partial, cancel } = request;
   const omitMembers = partial === true ? { omitMembers: true } : {};
   return shake(federation, request, "join", async (server, { version, event, eventId }) => {
     const sent = await host.transport.request(server, "send_join", { roomId, event, ...omitMembers }, cancel);
-    if (!sent.ok) return refusedBy(server, sent.error);
+    if (!sent.ok) return failedBy(server, sent.error);
     const state = listOf(sent.value.state);
     const authChain = listOf(sent.value.authChain);
     if (state.length + authChain.length > host.limits.joinEvents) {
-      return refuse("too_large", `${server} answered with ${state.length + authChain.length} events`);
+      return shakenBy(refuse("too_large", `${server} answered with ${state.length + authChain.length} events`));
     }
     const lie = otherVersion(version, state);
-    if (lie !== undefined) return refuse("bad_format", `${server} says ${version.id}, the create event ${lie}`);
+    if (lie !== undefined)
+      return shakenBy(refuse("bad_format", `${server} says ${version.id}, the create event ${lie}`));
     const told = toldServers(host, server, sent.value);
     if (told !== undefined && partial !== true) {
-      return refuse("bad_format", `${server} left members out of the state unasked`);
+      return shakenBy(refuse("bad_format", `${server} left members out of the state unasked`));
     }
     const accepted = withRecommendation(withAuthoriser(event, sent.value.event), sent.value.event, state);
     const room = await rooms.forJoin(roomId, version.id, cancel);
@@ -378,7 +423,7 @@ export function joinRemotely(federation: Federation, request: HandshakeRequest, 
     );
     if (imported.ok) return { ok: true, value: await rooms.adopt(room, cancel) };
     const taken = told === undefined ? undefined : await receiveJoin(federation, server, { roomId, event: accepted });
-    if (taken?.ok !== true) return taken ?? imported;
+    if (taken?.ok !== true) return shakenBy(taken ?? imported);
     await host.storage.removeOutside(roomId, userId, cancel);
     await host.storage.removeIntent(intent, cancel);
     return taken;
@@ -417,18 +462,19 @@ function withRecommendation(sent: JsonObject, theirs: JsonValue, state: readonly
   return attachSignature(sent, { server: by.server, keyId: POLICY_KEY_ID, signature });
 }
 
-export function knockRemotely(federation: Federation, request: HandshakeRequest): Promise<Result<JsonObject>> {
+export async function knockRemotely(federation: Federation, request: HandshakeRequest): Promise<Result<JsonObject>> {
   const { host } = federation;
   const { roomId, userId, cancel } = request;
-  return shake(federation, request, "knock", async (server, { version, event }) => {
+  const knocked = await shake(federation, request, "knock", async (server, { version, event }) => {
     const sent = await host.transport.request(server, "send_knock", { roomId, event }, cancel);
-    if (!sent.ok) return refusedBy(server, sent.error);
+    if (!sent.ok) return failedBy(server, sent.error);
     const shown = await readKnockState(host, version.rules, roomId, sent.value.knockRoomState);
     const state = shown.map((one) => ({ ...one }));
     const row = { roomId, userId, membership: "knock", roomVersion: version.id, event, state } as const;
     await host.storage.putOutside(row, cancel);
     return { ok: true, value: event };
   });
+  return toldOf(knocked);
 }
 
 /** Rejects an invite, or takes back a knock. */
@@ -437,11 +483,11 @@ export async function leaveRemotely(federation: Federation, request: HandshakeRe
   const { roomId, userId, cancel } = request;
   const left = await shake(federation, request, "leave", async (server, { event }) => {
     const sent = await host.transport.request(server, "send_leave", { roomId, event }, cancel);
-    if (!sent.ok) return refusedBy(server, sent.error);
+    if (!sent.ok) return failedBy(server, sent.error);
     await host.storage.removeOutside(roomId, userId, cancel);
     return { ok: true, value: event };
   });
   // An invite that was taken back in the room is shown no longer than its user wants it to be.
   if (!left.ok && left.error.code === "refused_by_peer") await host.storage.removeOutside(roomId, userId, cancel);
-  return left;
+  return toldOf(left);
 }

@@ -23,8 +23,10 @@ import type { Directory } from "../ports/directory.js";
 import type { Intent, OutsideMembership } from "../ports/storage.js";
 import type { Receipt } from "../ports/verdict.js";
 import type { Federation } from "./context.js";
-import { authorisation, joinRemotely, knockRemotely, leaveRemotely } from "./handshake.js";
+import { authorisation, joinRemotely, knockRemotely, leaveRemotely, toldOf } from "./handshake.js";
+import type { HandshakeRequest, Shaken } from "./handshake.js";
 import { inviteRemotely } from "./invite.js";
+import { joinIntent, joinIntentId, Joins } from "./joins.js";
 import type { EduModule, Edus, EduSender } from "./edus/module.js";
 import type { KeyPublisher } from "./keys/publisher.js";
 import { Outbox } from "./outbox.js";
@@ -110,6 +112,7 @@ export class Server {
   readonly #outbox: Outbox;
   readonly #transactions: Transactions;
   readonly #completions: Completions;
+  readonly #joins: Joins;
   #stopListening: (() => void) | undefined;
 
   constructor(options: ServerOptions) {
@@ -129,6 +132,7 @@ export class Server {
     this.#outbox = new Outbox(this.#federation);
     this.#transactions = new Transactions(this.#federation);
     this.#completions = new Completions(this.#federation);
+    this.#joins = new Joins(this.#federation, (request, intentId) => this.#askToJoin(request, intentId));
   }
 
   get #federation(): Federation {
@@ -144,15 +148,17 @@ export class Server {
   /** Begins to answer other servers, to deliver what is queued, and to finish what a restart interrupted. */
   async start(): Promise<void> {
     if (this.#stopListening !== undefined) return;
-    this.#stopListening = this.host.transport.listen(
+    const stopListening = this.host.transport.listen(
       receiverOf(this.#federation, this.#transactions, (origin) => {
         this.#outbox.wake(origin);
         this.#publishes?.heardFrom?.(origin);
       }),
     );
+    this.#stopListening = stopListening;
+    const isStopped = (): boolean => this.#stopListening !== stopListening;
     await this.#edus?.start();
-    await this.#outbox.resume();
-    await this.resume();
+    if (!isStopped()) await this.#outbox.resume();
+    if (!isStopped()) await this.resume();
   }
 
   /** Answers nobody and delivers nothing any more. What is queued stays in storage. */
@@ -162,11 +168,15 @@ export class Server {
     this.#outbox.stop();
     this.#edus?.stop();
     this.#completions.stop();
+    this.#joins.stop();
   }
 
-  /** Whether something is on its way to another server, or waits to be sent again. */
+  /**
+   * Whether something is on its way to another server, or waits to be sent again: events, EDUs, and joins that a
+   * restart interrupted.
+   */
   get isDelivering(): boolean {
-    return this.#outbox.busy;
+    return this.#outbox.busy || this.#joins.busy;
   }
 
   /** Whether a room that was joined with a partial state is being completed, or waits for the next attempt. */
@@ -264,7 +274,8 @@ export class Server {
 
   /**
    * Joins a room. In a room that this server is in, it is an event like any other; else a server of the room is
-   * asked, one after the other. A join that was begun is carried on after a restart.
+   * asked, one after the other. A join that was begun is carried on after a restart ({@link Server.resume}), unless its
+   * user asks for something else by then.
    */
   join(request: JoiningRoom): Promise<Result<Room>> {
     const { roomId, userId, cancel } = request;
@@ -272,12 +283,12 @@ export class Server {
     return settled(async () => {
       const refused = await this.host.policy.checkJoin?.({ roomId, userId, membership: "join" }, cancel);
       if (refused !== undefined) return refuse("policy_refused", `${refused.code}: ${refused.reason}`);
+      const wasBegun = await this.#joins.halt(roomId, userId);
       const room = await this.#resident(roomId, cancel);
-      if (room !== undefined) {
-        const joined = await this.#joinHere(room, request);
-        if (joined !== undefined) return joined;
-      }
-      return this.#joinThere(request);
+      const joined = room === undefined ? undefined : await this.#joinHere(room, request);
+      if (joined === undefined) return this.#joinThere(request);
+      if (wasBegun && !joined.ok) await this.host.storage.removeIntent(joinIntentId(roomId, userId), cancel);
+      return joined;
     });
   }
 
@@ -291,7 +302,8 @@ export class Server {
       return refuse("auth_rejected", authorised.error.reason);
     }
     const content = { membership: "join", ...authorised.value, ...reasonOf(reason) };
-    const additions = { outsideRemove: [{ roomId: room.roomId, userId }] };
+    const { roomId } = room;
+    const additions = { outsideRemove: [{ roomId, userId }], intentsRemove: [joinIntentId(roomId, userId)] };
     const draft: LocalEvent = { type: "m.room.member", stateKey: userId, sender: userId, content };
     const joined = await room.emit([draft], { cancel, additions });
     return joined.ok ? { ok: true, value: room } : joined;
@@ -299,16 +311,23 @@ export class Server {
 
   async #joinThere({ roomId, userId, reason, via = [], partial, cancel }: JoiningRoom): Promise<Result<Room>> {
     const servers = [...new Set([...(await this.#servers(roomId, userId, cancel)), ...via])];
-    const partly = partial === true ? { partial } : {};
-    const intent = joinIntent({ roomId, userId, via: servers, ...partly, ...reasonOf(reason) });
+    const request = { roomId, userId, via: servers, partial, reason, cancel };
+    const intent = joinIntent(request);
     await this.host.storage.putIntent(intent, cancel);
-    // Of a room that this server is in, a part of the state says nothing new.
-    const absent = (await this.#resident(roomId, cancel)) === undefined;
-    const request = { roomId, userId, via: servers, partial: partial === true && absent, reason, cancel };
-    const joined = await settled(() => joinRemotely(this.#federation, request, intent.id));
+    const joined = await settled(async () => toldOf(await this.#askToJoin(request, intent.id)));
     // What could not be done was answered; only what was interrupted is taken up again.
     if (!joined.ok) await this.host.storage.removeIntent(intent.id);
-    else if (joined.value.control.partial) await this.#completions.kick();
+    return joined;
+  }
+
+  async #askToJoin(request: HandshakeRequest, intentId: string): Promise<Shaken<Room>> {
+    const { roomId, userId, cancel } = request;
+    const via = [...new Set([...(await this.#servers(roomId, userId, cancel)), ...request.via])];
+    // Of a room that this server is in, a part of the state says nothing new.
+    const absent = (await this.#resident(roomId, cancel)) === undefined;
+    const partial = request.partial === true && absent;
+    const joined = await joinRemotely(this.#federation, { ...request, via, partial }, intentId);
+    if (joined.ok && joined.value.control.partial) await this.#completions.kick();
     return joined;
   }
 
@@ -327,6 +346,7 @@ export class Server {
     return settled(async () => {
       const refused = await this.host.policy.checkJoin?.({ roomId, userId, membership: "knock" }, cancel);
       if (refused !== undefined) return refuse("policy_refused", `${refused.code}: ${refused.reason}`);
+      await this.#joins.drop(roomId, userId, cancel);
       if ((await this.#resident(roomId, cancel)) !== undefined) {
         const sent = await this.#member({ roomId, userId, ...reasonOf(reason), cancel }, userId, {
           membership: "knock",
@@ -343,6 +363,7 @@ export class Server {
     const { roomId, userId, reason, via = [], cancel } = request;
     this.#own(userId);
     return settled(async () => {
+      await this.#joins.drop(roomId, userId, cancel);
       const room = await this.#resident(roomId, cancel);
       if (room !== undefined) {
         const content = { membership: "leave", ...reasonOf(reason) };
@@ -556,25 +577,18 @@ export class Server {
     }
   }
 
-  /** Carries on what was begun before a restart: joins, upgrades, and the completion of partial states. */
+  /**
+   * Carries on what was begun before a restart: upgrades, joins, and the completion of partial states. A join is tried
+   * once before this resolves. If not every server that was asked has said no, it may have been let in by one of them:
+   * it is tried again in the background, for a day at most.
+   */
   async resume(cancel?: Cancel): Promise<void> {
-    await this.#completions.resume();
-    for (const intent of await this.host.storage.readIntents(cancel)) {
-      if (intent.kind === "upgrade") await settled(() => this.#upgrade(intent, cancel));
-      if (intent.kind === "join") await this.#resumeJoin(intent, cancel);
-    }
+    await Promise.all([this.#completions.resume(), this.#joins.resume(cancel), this.#resumeUpgrades(cancel)]);
   }
 
-  async #resumeJoin(intent: Intent, cancel: Cancel | undefined): Promise<void> {
-    const { roomId, userId, via, reason, partial } = intent.data;
-    if (typeof roomId !== "string" || typeof userId !== "string") return;
-    const servers = stringsOf(via);
-    const room = await this.#resident(roomId, cancel);
-    if (room?.current.membership(userId) === "join") await this.host.storage.removeIntent(intent.id, cancel);
-    else {
-      const why = typeof reason === "string" ? { reason } : {};
-      const request = { roomId, userId, via: servers, partial: partial === true, ...why, cancel };
-      await settled(() => this.#joinThere(request));
+  async #resumeUpgrades(cancel: Cancel | undefined): Promise<void> {
+    for (const intent of await this.host.storage.readIntents(cancel)) {
+      if (intent.kind === "upgrade") await settled(() => this.#upgrade(intent, cancel));
     }
   }
 }
@@ -590,8 +604,4 @@ export function createServer(options: ServerOptions): Server {
 
 function reasonOf(reason: string | undefined): { readonly reason?: string } {
   return reason === undefined ? {} : { reason };
-}
-
-function joinIntent(data: JsonObject & { readonly roomId: string; readonly userId: string }): Intent {
-  return { id: `join ${data.roomId} ${data.userId}`, kind: "join", data };
 }

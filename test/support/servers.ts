@@ -144,7 +144,8 @@ export class World {
 
   /** A server whose process may crash at any write: set a plan, and `rise` when it did. */
   async crashing(name: string, options: NodeOptions = {}): Promise<Crashing> {
-    const crash = crashable(options.storage ?? createMemoryStorage());
+    const disk = options.storage ?? createMemoryStorage();
+    const crash = crashable(disk);
     const ports = (given: HostOptions): HostOptions => {
       const { lifeline, storage } = crash.generation;
       return {
@@ -156,7 +157,7 @@ export class World {
         observer: lifeline.guardObserver(given.observer ?? {}),
       };
     };
-    const node = await this.add(name, { ...options, ports });
+    const node = await this.add(name, { ...options, storage: disk, ports });
     return {
       node,
       crash,
