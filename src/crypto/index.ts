@@ -4,7 +4,7 @@
  * @module
  */
 export { decodeBase64, encodeUnpadded, type Base64Alphabet } from "./base64.js";
-export { sha256 } from "./hash.js";
+export { sha256, useSha256, type Sha256 } from "./hash.js";
 export { publicKeyFromSeed, screen, sign, verify } from "./ed25519.js";
 export {
   chooseProvider,

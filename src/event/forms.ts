@@ -44,7 +44,7 @@ export class EventForms {
     for (const [at, key] of this.#keys.entries()) {
       if (key !== "hashes" && key !== "signatures" && key !== "unsigned") text = append(text, this.#members[at]);
     }
-    return sha256(utf8Encode(text + "}"));
+    return sha256(text + "}");
   }
 
   /** The bytes under the signatures and the reference hash: the redacted event without `signatures` and `unsigned`. */
