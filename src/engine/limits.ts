@@ -47,6 +47,8 @@ export interface Limits {
   /** First pause after a failed delivery, and the longest, in milliseconds. */
   readonly retryFirst: number;
   readonly retryLongest: number;
+  /** Milliseconds of pauses, since the last restart, after which a join that was interrupted is given up. */
+  readonly resumeTime: number;
   /** Milliseconds that an answer to another server may take. */
   readonly requestTime: number;
   /** Milliseconds that the answer to a transaction is remembered. */
@@ -79,6 +81,7 @@ export const defaultLimits: Limits = Object.freeze({
   toldServers: 20_000,
   retryFirst: 1_000,
   retryLongest: 60 * 60 * 1000,
+  resumeTime: 24 * 60 * 60 * 1000,
   requestTime: 60_000,
   transactionMemory: 24 * 60 * 60 * 1000,
 });

@@ -1,7 +1,8 @@
 /**
  * Carrying on joins that a restart interrupted. For each there is an intent, written before anybody is asked. A server
  * may have let the user in without this one ever getting the answer: until all that were asked have said no, they are
- * asked again, in the background and with pauses that grow, for a day. Then the join is given up, and the host is told.
+ * asked again, in the background and with pauses that grow, for a day (`resumeTime`). Then the join is given up, and the
+ * host is told.
  */
 import { Canceller } from "../engine/cancel.js";
 import { stringsOf } from "../engine/fetch.js";
@@ -16,9 +17,6 @@ import type { Federation } from "./context.js";
 import type { HandshakeRequest, Shaken } from "./handshake.js";
 
 const KIND = "join";
-
-/** Milliseconds of pauses after which a join is given up. They are counted anew after each restart. */
-const PATIENCE = 24 * 60 * 60 * 1000;
 
 /** A join that was begun. Of a user and a room there is one. */
 export function joinIntent({ roomId, userId, via, partial, reason }: Omit<HandshakeRequest, "cancel">): Intent {
@@ -120,7 +118,7 @@ export class Joins {
     let unfinished = await first;
     let waited = 0;
     for (let pause = limits.retryFirst; unfinished !== undefined && !isStopped(); pause *= 2) {
-      if (waited >= PATIENCE) return this.#giveUp(id, unfinished);
+      if (waited >= limits.resumeTime) return this.#giveUp(id, unfinished);
       const ms = Math.min(pause, limits.retryLongest);
       await clock.sleep(ms, stop);
       waited += ms;
