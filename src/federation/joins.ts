@@ -1,8 +1,8 @@
 /**
  * Carrying on joins that a restart interrupted. For each there is an intent, written before anybody is asked. A server
  * may have let the user in without this one ever getting the answer: until all that were asked have said no, they are
- * asked again, in the background and with pauses that grow, for a day (`resumeTime`). Then the join is given up, and the
- * host is told.
+ * asked again, in the background and with pauses that grow, for a day (`resumeTime`). Then the join is given up, and
+ * the host is told.
  */
 import { Canceller } from "../engine/cancel.js";
 import { stringsOf } from "../engine/fetch.js";
