@@ -3,14 +3,14 @@ import type { Figure } from "./engine-memory.js";
 import type { Row } from "./measure.js";
 import type { Growth } from "./resolution.js";
 
-function duration(ms: number): string {
+export function duration(ms: number): string {
   if (ms >= 1000) return `${(ms / 1000).toPrecision(3)} s`;
   if (ms >= 1) return `${ms.toPrecision(3)} ms`;
   if (ms >= 1e-3) return `${(ms * 1e3).toPrecision(3)} µs`;
   return `${(ms * 1e6).toPrecision(3)} ns`;
 }
 
-function times(factor: number | undefined): string {
+export function times(factor: number | undefined): string {
   if (factor === undefined) return "";
   return `× ${factor >= 100 ? Math.round(factor).toLocaleString("en") : factor.toPrecision(2)}`;
 }
@@ -54,7 +54,7 @@ export function figuresTable(figures: readonly Figure[]): string {
   return table(["", "measured"], cells);
 }
 
-function table(head: readonly string[], body: readonly (readonly string[])[]): string {
+export function table(head: readonly string[], body: readonly (readonly string[])[]): string {
   const widths = head.map((title, at) => Math.max(title.length, ...body.map((cells) => cells[at]?.length ?? 0)));
   const padded = (cell: string, at: number): string => {
     const width = widths[at] ?? 0;

@@ -18,7 +18,12 @@ part() {
 }
 
 mutations() { node_modules/.bin/stryker run && node scripts/mutation-score.mjs; }
-benches() { node scripts/bench.mjs --json >reports/bench.json; }
+benches() { node scripts/bench.mjs --json >reports/bench.json && peers; }
+peers() {
+  if command -v cargo >/dev/null; then node scripts/bench-peers.mjs --json reports/bench-peers.json; else
+    echo "no cargo here: the comparison with peers is left out"
+  fi
+}
 
 part "simulations" node scripts/simulate.mjs --seed "$seed" --runs 100000 --servers 5
 part "mutations" mutations

@@ -1,0 +1,214 @@
+/** Rounds in which contenders take turns, and what their times come to against each other. */
+import { createHash } from "node:crypto";
+import { rmSync } from "node:fs";
+import { loadavg } from "node:os";
+import { join } from "node:path";
+import { performance } from "node:perf_hooks";
+import { medianOf } from "../measure.js";
+import type { Contender, Resolved, Task } from "./protocol.js";
+import { nameOf, RoomWriter } from "./rooms.js";
+import type { Group, Shape } from "./rooms.js";
+import { writeSamples } from "./samples.js";
+
+/** Of runs or of ratios, one for each round. */
+export interface Spread {
+  readonly median: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+export function spreadOf(values: readonly number[]): Spread {
+  return { median: medianOf(values), min: Math.min(...values), max: Math.max(...values) };
+}
+
+/** One contender's runs over one room, round by round. */
+export interface RoomRuns {
+  readonly contender: string;
+  readonly runs: readonly Resolved[];
+}
+
+export interface MeasuredRoom {
+  readonly group: string;
+  readonly shape: Shape;
+  readonly name: string;
+  /** Events in the state that all contenders came to. */
+  readonly resolved: number;
+  /** This library's first. */
+  readonly contenders: readonly RoomRuns[];
+}
+
+/** Milliseconds for one event, round by round. */
+export interface TaskRuns {
+  readonly contender: string;
+  readonly task: Task;
+  readonly runs: readonly number[];
+}
+
+/** What the machine did in between: the same piece of work once in every round. */
+export interface Noise {
+  readonly work: Spread;
+  readonly rounds: number;
+  readonly loadBefore: readonly number[];
+  readonly loadAfter: readonly number[];
+}
+
+export class Rounds {
+  readonly #count: number;
+  readonly #warmUp: number;
+  readonly #noise: number[] = [];
+  readonly #loadBefore = loadavg();
+
+  constructor(count: number, warmUp: number) {
+    this.#count = count;
+    this.#warmUp = warmUp;
+  }
+
+  /** Calls `turn` for all players in turn, beginning with another one in every round. */
+  async play<T>(players: readonly T[], turn: (player: T, counts: boolean) => Promise<void>): Promise<void> {
+    for (let round = -this.#warmUp; round < this.#count; round++) {
+      if (round >= 0) this.#noise.push(fixedWork());
+      const first = Math.abs(round) % players.length;
+      for (const player of [...players.slice(first), ...players.slice(0, first)]) await turn(player, round >= 0);
+    }
+  }
+
+  noise(): Noise {
+    return {
+      work: spreadOf(this.#noise),
+      rounds: this.#noise.length,
+      loadBefore: this.#loadBefore,
+      loadAfter: loadavg(),
+    };
+  }
+}
+
+const block = Buffer.alloc(4 << 20, "noise");
+
+/** Milliseconds of some native work that depends on nothing but the machine. */
+function fixedWork(): number {
+  const before = performance.now();
+  createHash("sha256").update(block).digest();
+  return performance.now() - before;
+}
+
+export async function measureGroup(
+  group: Group,
+  contenders: readonly Contender[],
+  rounds: Rounds,
+  folder: string,
+): Promise<readonly MeasuredRoom[]> {
+  const playing = contenders.filter(({ name }) => name === "ours" || group.peers.includes(name));
+  const writer = new RoomWriter();
+  const rooms = group.shapes.map((shape) => ({
+    shape,
+    name: nameOf(shape),
+    runs: new Map(playing.map(({ name }) => [name, [] as Resolved[]])),
+    resolved: 0,
+  }));
+  for (const { shape, name } of rooms) {
+    const file = join(folder, "room.ndjson");
+    writer.write(shape, file);
+    for (const contender of playing) await contender.load(name, file);
+    rmSync(file);
+  }
+  for (const room of rooms) room.resolved = await agreed(playing, room.name);
+  const turns = rooms.flatMap((room) => playing.map((contender) => ({ room, contender })));
+  await rounds.play(turns, async ({ room, contender }, counts) => {
+    const times = await contender.resolve(room.name);
+    if (counts) room.runs.get(contender.name)?.push(times);
+  });
+  for (const room of rooms) {
+    await agreed(playing, room.name);
+    for (const contender of playing) await contender.drop(room.name);
+  }
+  return rooms.map(({ shape, name, runs, resolved }) => ({
+    group: group.title,
+    shape,
+    name,
+    resolved,
+    contenders: [...runs].map(([contender, of]) => ({ contender, runs: of })),
+  }));
+}
+
+/** Resolves the room with everybody: whoever comes to another state than this library has failed, and has no time. */
+async function agreed(playing: readonly Contender[], room: string): Promise<number> {
+  let first: { readonly name: string; readonly ids: readonly string[] } | undefined;
+  for (const contender of playing) {
+    await contender.resolve(room);
+    const ids = await contender.answer(room);
+    first ??= { name: contender.name, ids };
+    if (!sameIds(first.ids, ids)) throw new Error(`${difference(first, { name: contender.name, ids })} (${room})`);
+  }
+  return first?.ids.length ?? 0;
+}
+
+function sameIds(left: readonly string[], right: readonly string[]): boolean {
+  return left.length === right.length && left.every((id, at) => id === right[at]);
+}
+
+interface Answer {
+  readonly name: string;
+  readonly ids: readonly string[];
+}
+
+function difference(left: Answer, right: Answer): string {
+  const only = (mine: Answer, theirs: Answer): string => {
+    const known = new Set(theirs.ids);
+    const ids = mine.ids.filter((id) => !known.has(id));
+    return `${mine.name} alone has ${ids.length}: ${ids.slice(0, 3).join(", ")}`;
+  };
+  return `${left.name} and ${right.name} came to different answers; ${only(left, right)}; ${only(right, left)}`;
+}
+
+/** Times over all samples that make a run long enough for the clock, and short enough for fifteen. */
+const MANY = 8;
+const ONCE = 1;
+
+interface Player {
+  readonly contender: Contender;
+  readonly task: Task;
+  readonly times: number;
+  readonly runs: number[];
+}
+
+/** This library with Node's SHA-256 and Ed25519 instead of those in JavaScript. */
+export const OURS_ON_NODE = "ours on Node";
+/** What Node does by itself. */
+export const FLOOR = "floor";
+
+const every: readonly Task[] = ["parse", "canonical", "id", "id from text", "pdu", "verify", "Ed25519"];
+
+const TASKS: Readonly<Record<string, readonly Task[]>> = {
+  ours: every,
+  [OURS_ON_NODE]: every,
+  [FLOOR]: ["parse", "canonical", "id", "id from text", "Ed25519"],
+  ruma: every,
+  synapse: ["parse", "canonical", "id from text", "verify", "Ed25519"],
+};
+
+export async function measureSamples(
+  contenders: readonly Contender[],
+  rounds: Rounds,
+  folder: string,
+): Promise<readonly TaskRuns[]> {
+  const file = join(folder, "samples.ndjson");
+  writeSamples(file);
+  let first: Answer | undefined;
+  for (const contender of contenders) {
+    await contender.samples(file);
+    const ids = await contender.ids();
+    first ??= { name: contender.name, ids };
+    if (!sameIds(first.ids, ids)) throw new Error(difference(first, { name: contender.name, ids }));
+  }
+  const players = contenders.flatMap((contender) =>
+    (TASKS[contender.name] ?? []).map((task): Player => {
+      const times = task === "verify" || task === "Ed25519" ? ONCE : MANY;
+      return { contender, task, times, runs: [] };
+    }),
+  );
+  await rounds.play(players, async ({ contender, task, times, runs }, counts) => {
+    const ms = await contender.sample(task, times);
+    if (counts) runs.push(ms);
+  });
+  return players.map(({ contender, task, runs }) => ({ contender: contender.name, task, runs }));
+}

@@ -1,0 +1,82 @@
+/** The contender's side of the line protocol, for contenders that run in Node. */
+import { performance } from "node:perf_hooks";
+import process from "node:process";
+import { createInterface } from "node:readline";
+import { eventIdOf } from "../../src/event/index.js";
+import { sweepYoung } from "../measure.js";
+import { readRoom, resolveRoom } from "./ours.js";
+import type { Room } from "./ours.js";
+import type { Request, Resolved, Task } from "./protocol.js";
+import { readSamples, stop } from "./work.js";
+import type { Samples, TaskTable, Work } from "./work.js";
+
+/** One contender: what it has been given, and what it makes of it. */
+class Server {
+  readonly #tasks: TaskTable;
+  readonly #rooms = new Map<string, Room>();
+  readonly #answers = new Map<string, () => readonly string[]>();
+  #samples: Samples | undefined;
+  /** Work by task, made once. */
+  readonly #work = new Map<Task, Work>();
+
+  constructor(tasks: TaskTable) {
+    this.#tasks = tasks;
+  }
+
+  async answer(request: Request): Promise<object> {
+    switch (request.op) {
+      case "about":
+        return { about: `Node.js ${process.versions.node}, OpenSSL ${process.versions.openssl}` };
+      case "load":
+        this.#rooms.set(request.room, await readRoom(request.file));
+        return {};
+      case "resolve":
+        return this.#resolve(request.room);
+      case "answer":
+        return { ids: (this.#answers.get(request.room) ?? stop(`${request.room} was not resolved yet`))() };
+      case "drop":
+        this.#rooms.delete(request.room);
+        this.#answers.delete(request.room);
+        return {};
+      case "samples":
+        this.#samples = await readSamples(request.file);
+        return {};
+      case "sample":
+        return { ms: this.#sample(request.task, request.times) };
+      case "ids":
+        return { ids: this.#given().values.map((value) => eventIdOf(this.#given().version.rules, value)) };
+    }
+  }
+
+  #resolve(name: string): Resolved {
+    const [times, ids] = resolveRoom(this.#rooms.get(name) ?? stop(`no room ${name} is loaded`));
+    this.#answers.set(name, ids);
+    return times;
+  }
+
+  #given(): Samples {
+    return this.#samples ?? stop("no samples are loaded");
+  }
+
+  #sample(task: Task, times: number): number {
+    const make = this.#tasks[task] ?? stop(`${task} is no task`);
+    const work = this.#work.get(task) ?? make(this.#given());
+    this.#work.set(task, work);
+    const [count, all] = work;
+    sweepYoung();
+    const before = performance.now();
+    for (let time = 0; time < times; time++) all();
+    return (performance.now() - before) / times / count;
+  }
+}
+
+/** Answers requests until stdin ends. */
+export async function serve(tasks: TaskTable): Promise<void> {
+  const server = new Server(tasks);
+  for await (const line of createInterface({ input: process.stdin })) {
+    const answer = await server
+      .answer(JSON.parse(line) as Request)
+      .catch((error: unknown) => ({ error: String(error) }));
+    process.stdout.write(`${JSON.stringify(answer)}\n`);
+  }
+}
