@@ -249,9 +249,15 @@ export function storageOver(db) {
     },
     putOutside: (one) => db.put("outside", keyOf(one.roomId, one.userId), one),
     removeOutside: (roomId, userId) => db.remove("outside", keyOf(roomId, userId)),
-    readIntents: () => /** @type {readonly Intent[]} */ (db.all("intents")),
+    readIntents: (kind) => {
+      /** @type {readonly Intent[]} */
+      const all = db.all("intents");
+      return all.filter((intent) => kind === undefined || intent.kind === kind);
+    },
     putIntent: (intent) => db.put("intents", intent.id, intent),
-    removeIntent: (id) => db.remove("intents", id),
+    removeIntents: (ids) => {
+      for (const id of ids) db.remove("intents", id);
+    },
   };
 }
 

@@ -157,13 +157,13 @@ export function openMessengerStorage(path, latest) {
       save();
     },
 
-    readIntents: () => Object.values(rows.intents),
+    readIntents: (kind) => Object.values(rows.intents).filter((one) => kind === undefined || one.kind === kind),
     putIntent: (intent) => {
       rows.intents[intent.id] = intent;
       save();
     },
-    removeIntent: (id) => {
-      delete rows.intents[id];
+    removeIntents: (ids) => {
+      for (const id of ids) delete rows.intents[id];
       save();
     },
   };

@@ -56,9 +56,9 @@ export class Completions {
   /** Takes up what was begun since. */
   async kick(): Promise<void> {
     const stop = this.#stop;
-    for (const { id, kind, data } of await this.#federation.host.storage.readIntents()) {
+    for (const { id, data } of await this.#federation.host.storage.readIntents(KIND)) {
       const { roomId, eventId, via } = data;
-      if (kind !== KIND || typeof roomId !== "string" || typeof eventId !== "string") continue;
+      if (typeof roomId !== "string" || typeof eventId !== "string") continue;
       this.#start({ id, roomId, eventId, via: stringsOf(via) }, stop);
     }
   }
@@ -99,7 +99,7 @@ export class Completions {
     const room = await rooms.open(roomId, stop);
     if (room?.isResident !== true || room.joinedBy !== eventId) {
       // Left again, or completed: a room that is joined anew has an intent of its own.
-      await host.storage.removeIntent(id, stop);
+      await host.storage.removeIntents([id], stop);
       return true;
     }
     for (const server of this.#servers(room, via, round)) {

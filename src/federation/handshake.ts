@@ -425,7 +425,7 @@ export function joinRemotely(federation: Federation, request: HandshakeRequest, 
     const taken = told === undefined ? undefined : await receiveJoin(federation, server, { roomId, event: accepted });
     if (taken?.ok !== true) return shakenBy(taken ?? imported);
     await host.storage.removeOutside(roomId, userId, cancel);
-    await host.storage.removeIntent(intent, cancel);
+    await host.storage.removeIntents([intent], cancel);
     return taken;
   });
 }

@@ -75,7 +75,7 @@ export class Joins {
   async resume(cancel?: Cancel): Promise<void> {
     if (this.#stop.aborted) this.#stop = new Canceller();
     const stop = this.#stop;
-    const begun = await this.#federation.host.storage.readIntents(cancel);
+    const begun = await this.#federation.host.storage.readIntents(KIND, cancel);
     const ids = begun.filter((intent) => readIntent(intent) !== undefined).map(({ id }) => id);
     if (!stop.aborted) await Promise.all(ids.map((id) => this.#start(id, cancel)));
   }
@@ -94,7 +94,7 @@ export class Joins {
   /** The user wants something else of the room. */
   async drop(roomId: string, userId: string, cancel: Cancel | undefined): Promise<void> {
     await this.halt(roomId, userId);
-    await this.#federation.host.storage.removeIntent(joinIntentId(roomId, userId), cancel);
+    await this.#federation.host.storage.removeIntents([joinIntentId(roomId, userId)], cancel);
   }
 
   async #start(id: string, cancel: Cancel | undefined): Promise<void> {
@@ -139,7 +139,7 @@ export class Joins {
   /** `undefined` if nothing is left to be done. */
   async #tryOnce(id: string, stop: Canceller): Promise<Unfinished | undefined> {
     const { storage } = this.#federation.host;
-    const intent = (await storage.readIntents(stop)).find((one) => one.id === id);
+    const intent = (await storage.readIntents(KIND, stop)).find((one) => one.id === id);
     const request = intent === undefined ? undefined : readIntent(intent);
     // Another process has done it.
     if (request === undefined) return undefined;
@@ -149,7 +149,7 @@ export class Joins {
       if (joined.ok) return undefined;
       if (joined.passing) return { refusal: joined.error };
     }
-    await storage.removeIntent(id, stop);
+    await storage.removeIntents([id], stop);
     return undefined;
   }
 
@@ -158,7 +158,7 @@ export class Joins {
     const error = new Error("a join that a restart interrupted was given up: nobody has said whether it was done");
     observer.onFault?.({ where: id, error, ...(refusal === undefined ? {} : { refusal }) });
     try {
-      await storage.removeIntent(id);
+      await storage.removeIntents([id]);
     } catch (failed) {
       observer.onFault?.({ where: id, error: failed });
     }

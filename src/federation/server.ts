@@ -287,7 +287,7 @@ export class Server {
       const room = await this.#resident(roomId, cancel);
       const joined = room === undefined ? undefined : await this.#joinHere(room, request);
       if (joined === undefined) return this.#joinThere(request);
-      if (wasBegun && !joined.ok) await this.host.storage.removeIntent(joinIntentId(roomId, userId), cancel);
+      if (wasBegun && !joined.ok) await this.host.storage.removeIntents([joinIntentId(roomId, userId)], cancel);
       return joined;
     });
   }
@@ -316,7 +316,7 @@ export class Server {
     await this.host.storage.putIntent(intent, cancel);
     const joined = await settled(async () => toldOf(await this.#askToJoin(request, intent.id)));
     // What could not be done was answered; only what was interrupted is taken up again.
-    if (!joined.ok) await this.host.storage.removeIntent(intent.id);
+    if (!joined.ok) await this.host.storage.removeIntents([intent.id]);
     return joined;
   }
 
@@ -510,7 +510,7 @@ export class Server {
       const data = { roomId, userId, version, additionalCreators };
       const intent: Intent = { id: `upgrade ${roomId}`, kind: "upgrade", data };
       // One that was begun and not finished has its new room already.
-      const begun = (await this.host.storage.readIntents(cancel)).find(({ id }) => id === intent.id);
+      const begun = (await this.host.storage.readIntents("upgrade", cancel)).find(({ id }) => id === intent.id);
       const same = begun?.data["version"] === version && begun.data["userId"] === userId;
       return this.#upgrade(same ? begun : intent, cancel);
     });
@@ -524,7 +524,7 @@ export class Server {
     const room = await this.#resident(roomId, cancel);
     if (room === undefined) {
       // Whoever left meanwhile can close nothing any more.
-      await this.host.storage.removeIntent(intent.id);
+      await this.host.storage.removeIntents([intent.id]);
       return this.#notHere(roomId);
     }
     const to = this.rooms.version(version);
@@ -539,7 +539,7 @@ export class Server {
     };
     const planned = plan();
     if (!planned.ok) {
-      await this.host.storage.removeIntent(intent.id);
+      await this.host.storage.removeIntents([intent.id]);
       return planned;
     }
     const made = typeof replacement === "string" ? await this.rooms.open(replacement, cancel) : undefined;
@@ -553,7 +553,7 @@ export class Server {
     const closed = await this.#close(room, plan, created.value.roomId, intent.id, cancel);
     if (closed.ok) return created;
     // What the old room's rules refuse they will refuse after a restart too.
-    if (closed.error.code === "auth_rejected") await this.host.storage.removeIntent(intent.id);
+    if (closed.error.code === "auth_rejected") await this.host.storage.removeIntents([intent.id]);
     return closed;
   }
 
@@ -587,8 +587,8 @@ export class Server {
   }
 
   async #resumeUpgrades(cancel: Cancel | undefined): Promise<void> {
-    for (const intent of await this.host.storage.readIntents(cancel)) {
-      if (intent.kind === "upgrade") await settled(() => this.#upgrade(intent, cancel));
+    for (const intent of await this.host.storage.readIntents("upgrade", cancel)) {
+      await settled(() => this.#upgrade(intent, cancel));
     }
   }
 }

@@ -130,7 +130,7 @@ export interface OutsideMembership {
 export interface Intent {
   readonly id: string;
   readonly kind: string;
-  /** Whatever its kind needs, as plain data. */
+  /** Whatever its kind needs, as plain data. Some holds JSON that clients wrote: it is to be kept as that of events. */
   readonly data: JsonObject;
 }
 
@@ -229,7 +229,8 @@ export interface Storage {
   putOutside(membership: OutsideMembership, cancel?: Cancel): Awaitable<void>;
   removeOutside(roomId: string, userId: string, cancel?: Cancel): Awaitable<void>;
 
-  readIntents(cancel?: Cancel): Awaitable<readonly Intent[]>;
+  /** What was begun; of one kind, or of all. Of one kind there may be thousands, of the others there are few. */
+  readIntents(kind?: string, cancel?: Cancel): Awaitable<readonly Intent[]>;
   putIntent(intent: Intent, cancel?: Cancel): Awaitable<void>;
-  removeIntent(id: string, cancel?: Cancel): Awaitable<void>;
+  removeIntents(ids: readonly string[], cancel?: Cancel): Awaitable<void>;
 }

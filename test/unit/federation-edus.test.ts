@@ -3,6 +3,7 @@
  * them. First how each is read, then two servers over a network that loses things.
  */
 import { beforeEach, describe, expect, it } from "vitest";
+import { createMemoryStorage } from "../../src/adapters/memory/index.js";
 import { UsageError } from "../../src/errors.js";
 import { ALL_DEVICES, createEdus, createToDeviceStore, readEdu } from "../../src/federation/index.js";
 import type {
@@ -20,6 +21,7 @@ import type {
   Typing,
 } from "../../src/federation/index.js";
 import type { JsonObject, JsonValue } from "../../src/json/index.js";
+import type { Storage } from "../../src/ports/index.js";
 import { codeOf, done, nameOf, refusal, signedBy, tick, userOf, World } from "../support/servers.js";
 import type { Node, NodeOptions, PeerAnswers } from "../support/servers.js";
 
@@ -761,6 +763,33 @@ describe("a server that does not answer", () => {
     expect(await world.node("a").storage.readIntents()).toEqual([]);
   });
 
+  it("costs the sender's storage one removal for each transaction, and for updates that another replaces", async () => {
+    const rows = createMemoryStorage();
+    const removed: number[] = [];
+    const storage: Storage = {
+      ...rows,
+      removeIntents: (ids) => {
+        removed.push(ids.length);
+        return rows.removeIntents(ids);
+      },
+    };
+    await two({ storage, edus: { transactionEdus: 2, queuedReliable: 4 } });
+    const { edus } = world.server("a");
+    world.cut("a", "b");
+    await done(edus.toDevice(toBob("one")));
+    for (const streamId of [1, 2]) await done(edus.deviceListUpdate({ userId: alice, deviceId: "X", streamId }));
+    await done(edus.toDevice(toBob("two")));
+    await done(edus.deviceListUpdate({ userId: alice, deviceId: "X", streamId: 3 }));
+    expect(removed).toEqual([2]);
+    world.heal("a", "b");
+    await world.deliver();
+    // The first was under way already.
+    expect([hereB.bodies, removed]).toEqual([
+      ["one", "two"],
+      [2, 1, 2],
+    ]);
+  });
+
   it("gets them from a sender that was restarted meanwhile too", async () => {
     await two({ edus: { transactionEdus: 1 } });
     world.network.block("b.example", "a.example");
@@ -769,6 +798,13 @@ describe("a server that does not answer", () => {
     await world.settle();
     await done(world.server("a").edus.toDevice(toBob("two")));
     expect(hereB.bodies).toEqual(["one"]);
+    // An intent of another kind is none of the queue's, whatever it holds.
+    const strange = {
+      id: "strange",
+      kind: "strange",
+      data: { destination: nameOf("b"), sequence: 1, edu: { edu_type: "m.x" } },
+    };
+    await world.node("a").storage.putIntent(strange);
     await world.restart("a");
     await done(world.server("a").edus.toDevice(toBob("three")));
     await world.settle();
@@ -777,7 +813,8 @@ describe("a server that does not answer", () => {
     expect(hereB.bodies).toEqual(["one", "two", "three"]);
     expect(hereB.changes).toEqual(["outdated"]);
     expect(hereB.codes, "the first came again, in another transaction").toContain("duplicate");
-    expect(await world.node("a").storage.readIntents()).toEqual([]);
+    expect(sentTo("b").flat()).not.toContainEqual(strange.data.edu);
+    expect(await world.node("a").storage.readIntents()).toEqual([strange]);
   });
 
   it("gets them once from a sender that stopped and began again", async () => {

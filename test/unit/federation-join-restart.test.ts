@@ -522,7 +522,7 @@ describe("a join that is carried on while nobody answers", () => {
 
     it("asked for it by another process, which has done it or given it up", async () => {
       const { world, attempts, roomId } = await waiting();
-      await world.node("b").storage.removeIntent(`join ${roomId} ${bob}`);
+      await world.node("b").storage.removeIntents([`join ${roomId} ${bob}`]);
       world.heal("a", "b");
       await world.pass(HOUR);
       expect(attempts()).toEqual([0]);

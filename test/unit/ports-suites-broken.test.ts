@@ -158,6 +158,8 @@ function carelessCopy(value: unknown): unknown {
 }
 
 const ROOM = "!room:one.example";
+const oneKind = "the intents of one kind";
+const manyIntents = "intents are removed many at once";
 const awkwardIntents = "the JSON of an intent and of an invite";
 const refusedCommit = "refused and writes nothing at all";
 const streamOrder = "the timeline is accepted events with a position";
@@ -399,7 +401,7 @@ const brokenStorages: readonly Broken<Change>[] = [
     "removes the intents of a refused commit",
     refusedCommit,
     leaks(async (good, { intents }) => {
-      for (const id of intents.remove) await good.removeIntent(id);
+      for (const id of intents.remove) await good.removeIntents([id]);
     }),
   ],
   [
@@ -715,6 +717,88 @@ const brokenStorages: readonly Broken<Change>[] = [
     "leaves the outside memberships of a commit unwritten",
     "invites and knocks from outside",
     commits(() => ({ outside: { put: [], remove: [] } })),
+  ],
+  ["reads intents of every kind", oneKind, (good) => ({ readIntents: () => good.readIntents() })],
+  [
+    "takes the beginning of an intent's id for its kind",
+    oneKind,
+    (good) => ({
+      readIntents: async (kind = "") => (await good.readIntents()).filter(({ id }) => id.startsWith(kind)),
+    }),
+  ],
+  [
+    "looks for kinds that begin alike",
+    oneKind,
+    (good) => ({
+      readIntents: async (kind) =>
+        (await good.readIntents()).filter((one) => kind === undefined || (kind !== "" && one.kind.startsWith(kind))),
+    }),
+  ],
+  [
+    "takes a kind without letters for none",
+    oneKind,
+    (good) => ({ readIntents: (kind) => good.readIntents(kind === "" ? undefined : kind) }),
+  ],
+  [
+    "files an intent under the kind that it had first",
+    oneKind,
+    (good) => {
+      const kinds = new Map<string, string>();
+      const file = (put: Batch["intents"]["put"]): void => {
+        for (const { id, kind } of put) if (!kinds.has(id)) kinds.set(id, kind);
+      };
+      return {
+        putIntent: (intent) => {
+          file([intent]);
+          return good.putIntent(intent);
+        },
+        commit: (batch) => {
+          file(batch.intents.put);
+          return good.commit(batch);
+        },
+        readIntents: async (kind) =>
+          (await good.readIntents()).filter(({ id }) => kind === undefined || kinds.get(id) === kind),
+      };
+    },
+  ],
+  [
+    "removes the first of many intents",
+    manyIntents,
+    (good) => ({ removeIntents: ([id = ""]) => good.removeIntents([id]) }),
+  ],
+  [
+    "removes as many intents as a statement takes",
+    manyIntents,
+    (good) => ({ removeIntents: (ids) => good.removeIntents(ids.slice(0, 999)) }),
+  ],
+  [
+    "throws where no intents are named",
+    manyIntents,
+    (good) => ({
+      removeIntents: (ids) => {
+        if (ids.length === 0) throw new Error('syntax error at or near ")"');
+        return good.removeIntents(ids);
+      },
+    }),
+  ],
+  [
+    "removes all intents where none are named",
+    manyIntents,
+    (good) => ({
+      removeIntents: async (ids) => {
+        await good.removeIntents(ids.length > 0 ? ids : (await good.readIntents()).map(({ id }) => id));
+      },
+    }),
+  ],
+  [
+    "expects every intent that it removes",
+    manyIntents,
+    (good) => ({
+      removeIntents: async (ids) => {
+        const there = new Set((await good.readIntents()).map(({ id }) => id));
+        if (ids.every((id) => there.has(id))) await good.removeIntents(ids);
+      },
+    }),
   ],
   [
     "writes intents by the platform's own JSON",

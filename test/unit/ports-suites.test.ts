@@ -71,9 +71,9 @@ function later(storage: Storage): Storage {
     readOutside: (...rest) => queued(() => storage.readOutside(...rest)),
     putOutside: (...rest) => queued(() => storage.putOutside(...rest)),
     removeOutside: (...rest) => queued(() => storage.removeOutside(...rest)),
-    readIntents: () => queued(() => storage.readIntents()),
+    readIntents: (...rest) => queued(() => storage.readIntents(...rest)),
     putIntent: (...rest) => queued(() => storage.putIntent(...rest)),
-    removeIntent: (...rest) => queued(() => storage.removeIntent(...rest)),
+    removeIntents: (...rest) => queued(() => storage.removeIntents(...rest)),
   };
 }
 

@@ -72,12 +72,13 @@ export function createMemoryStorage(): Storage {
     putOutside: (membership: OutsideMembership) => outside.put(membership),
     removeOutside: (roomId: string, userId: string) => outside.remove(roomId, userId),
 
-    readIntents: () => [...intents.values()],
+    readIntents: (kind?: string) =>
+      [...intents.values()].filter((intent) => kind === undefined || intent.kind === kind),
     putIntent: (intent: Intent): void => {
       intents.set(intent.id, intent);
     },
-    removeIntent: (id: string): void => {
-      intents.delete(id);
+    removeIntents: (ids: readonly string[]): void => {
+      for (const id of ids) intents.delete(id);
     },
   });
 }

@@ -42,11 +42,11 @@ export class Queues implements EduQueues {
 
   /** Takes up what a process before this one left. */
   async load(): Promise<void> {
-    for (const { id, kind, data } of await this.#context.host.storage.readIntents()) {
+    for (const { id, data } of await this.#context.host.storage.readIntents(KIND)) {
       const destination = get(data, "destination");
       const sequence = get(data, "sequence");
       const edu = get(data, "edu");
-      if (kind !== KIND || typeof destination !== "string" || typeof sequence !== "number" || !isObject(edu)) continue;
+      if (typeof destination !== "string" || typeof sequence !== "number" || !isObject(edu)) continue;
       this.#insert(destination, { id, sequence, edu, bytes: sizeOf(edu) });
       this.#sequence = Math.max(this.#sequence, sequence);
     }
@@ -136,7 +136,7 @@ export class Queues implements EduQueues {
     const left = (this.#reliable.get(destination) ?? []).filter(({ id }) => !gone.has(id));
     if (left.length === 0) this.#reliable.delete(destination);
     else this.#reliable.set(destination, left);
-    for (const id of ids) await this.#context.host.storage.removeIntent(id);
+    if (ids.length > 0) await this.#context.host.storage.removeIntents(ids);
   }
 
   suspend(destination: string): void {

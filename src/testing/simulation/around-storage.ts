@@ -27,6 +27,6 @@ export function aroundStorage(storage: Storage, around: AroundCall): Storage {
     removeOutside: (...call) => around("removeOutside", () => storage.removeOutside(...call)),
     readIntents: (...call) => around("readIntents", () => storage.readIntents(...call)),
     putIntent: (...call) => around("putIntent", () => storage.putIntent(...call)),
-    removeIntent: (...call) => around("removeIntent", () => storage.removeIntent(...call)),
+    removeIntents: (...call) => around("removeIntents", () => storage.removeIntents(...call)),
   });
 }

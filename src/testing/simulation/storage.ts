@@ -68,7 +68,7 @@ const WRITES: ReadonlySet<StorageMethod> = /* @__PURE__ */ new Set<StorageMethod
   "putOutside",
   "removeOutside",
   "putIntent",
-  "removeIntent",
+  "removeIntents",
 ]);
 
 /** Crashes at the `commit`-th call of `commit`, counted as {@link WriteBoundary} does. */

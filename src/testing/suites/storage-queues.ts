@@ -1,5 +1,5 @@
 /** What is to be sent, what was answered, and what was begun. */
-import type { OutboxRow, Storage, TransactionAnswer } from "../../ports/storage.js";
+import type { Intent, OutboxRow, Storage, TransactionAnswer } from "../../ports/storage.js";
 import { expectEqual, expectSameSet, expectTrue, unkept } from "./check.js";
 import { commit } from "./storage-commit.js";
 import type { StorageCheck } from "./storage-commit.js";
@@ -333,13 +333,54 @@ export const queueChecks: readonly StorageCheck[] = [
         [intent("i1", { kind: "upgrade" }), intent("i2", { data: { steps: [1, 2] } })],
         "readIntents",
       );
-      await storage.removeIntent("i2");
-      await storage.removeIntent("never");
+      await storage.removeIntents(["i2"]);
+      await storage.removeIntents(["never"]);
       await commit(
         storage,
         batch(undefined, { events: [event("a")], intents: { put: [intent("i3")], remove: ["i1"] } }),
       );
       expectEqual(await storage.readIntents(), [intent("i3")], "readIntents");
+    },
+  ],
+  [
+    "the intents of one kind are read without the others, by the kind that each has now",
+    async (storage) => {
+      const joins = [intent("i1"), intent("upgrade i2")];
+      const upgrade = intent("i3", { kind: "upgrade" });
+      const edu = intent("i4", { kind: "edu" });
+      for (const each of [...joins, upgrade]) await storage.putIntent(each);
+      await commit(storage, batch(undefined, { intents: { put: [edu], remove: [] } }));
+      const expectKind = async (kind: string, wanted: readonly Intent[]) => {
+        expectSameSet(await storage.readIntents(kind), wanted, `readIntents of the kind \`${kind}\``);
+      };
+      await expectKind("join", joins);
+      await expectKind("upgrade", [upgrade]);
+      await expectKind("edu", [edu]);
+      for (const kind of ["ed", "edus", ""]) await expectKind(kind, []);
+      expectSameSet(await storage.readIntents(), [...joins, upgrade, edu], "readIntents of every kind");
+      await storage.putIntent({ ...upgrade, kind: "completion" });
+      await commit(storage, batch(1, { intents: { put: [{ ...edu, kind: "upgrade" }], remove: ["i1"] } }));
+      await expectKind("join", joins.slice(1));
+      await expectKind("completion", [{ ...upgrade, kind: "completion" }]);
+      await expectKind("upgrade", [{ ...edu, kind: "upgrade" }]);
+      await expectKind("edu", []);
+    },
+  ],
+  [
+    "intents are removed many at once, and none where none are named",
+    async (storage) => {
+      const ids = Array.from({ length: 3000 }, (_, at) => `edu ${at}`);
+      const rest = ["edu", "other"];
+      const put = [...ids, ...rest].map((id) => intent(id, { kind: "edu" }));
+      await commit(storage, batch(undefined, { intents: { put, remove: [] } }));
+      const left = async (): Promise<readonly string[]> => (await storage.readIntents()).map(({ id }) => id).sort();
+      await storage.removeIntents([]);
+      expectEqual((await left()).length, put.length, "intents after none were removed");
+      await storage.removeIntents(["edu 17", "never", "edu 17", "edu 2999"]);
+      const some = ids.filter((id) => id !== "edu 17" && id !== "edu 2999");
+      expectEqual(await left(), [...some, ...rest].sort(), "intents after two were removed");
+      await storage.removeIntents(ids);
+      expectEqual(await left(), rest, "intents after 3,000 were removed");
     },
   ],
 ];
