@@ -16,11 +16,16 @@ import { admit } from "./admit.js";
 import type { AdmitContext } from "./admit.js";
 import type { Candidate, Mode } from "./decide.js";
 
-export interface FetchContext extends AdmitContext {
+/** For looking at what is here. */
+export interface LookContext extends AdmitContext {
+  /** Servers that may have what is missing, the likeliest first. */
+  readonly servers: readonly string[];
+  readonly cancel?: Cancel | undefined;
+}
+
+export interface FetchContext extends LookContext {
   readonly transport: Transport;
   readonly observer: Observer;
-  /** Servers that may have it, the likeliest first. */
-  readonly servers: readonly string[];
   /** They are not in the room: they are asked for little, and never what its state is. */
   readonly outsider?: boolean;
   readonly cancel: Cancel;
@@ -35,6 +40,12 @@ interface Missing {
 
 /** Events of one `event` round: more are asked for in the next. */
 const SINGLE_EVENTS = 20;
+
+/** Whether the candidates cite what neither storage nor another of them has. Adds to `work` what was waiting here. */
+export async function isLacking(context: LookContext, work: Map<string, Candidate>): Promise<boolean> {
+  const { previous, authority } = await missingOf(context, work);
+  return previous.size > 0 || authority.length > 0;
+}
 
 /** Fetches for the candidates until nothing is missing or nothing more can be had. Adds to `work`. */
 export async function fetchMissing(context: FetchContext, work: Map<string, Candidate>): Promise<void> {
@@ -53,6 +64,82 @@ export async function fetchForgotten(
   const work = new Map<string, Candidate>();
   await new Fetcher(context, work).fetchAgain(eventIds);
   return work;
+}
+
+interface Cited {
+  readonly asPrevious: string[];
+  asAuthority: boolean;
+}
+
+/** What the candidates cite and neither storage nor another candidate has. */
+async function missingOf(context: LookContext, work: Map<string, Candidate>): Promise<Missing> {
+  const { memory, storage, servers, cancel } = context;
+  for (;;) {
+    const cited = citedBy(context, work);
+    if (promote(work, cited)) continue;
+    const unknown = [...cited].flatMap(([id, { asPrevious }]) =>
+      work.has(id) || (asPrevious.length === 0 && memory.judges(id)) ? [] : [id],
+    );
+    const held = new Map(
+      (await memory.load(storage, unknown, cancel)).map((one) => [one.event.eventId as string, one]),
+    );
+    const previous = new Map<string, readonly string[]>();
+    const authority: string[] = [];
+    let revived = false;
+    for (const id of unknown) {
+      const { asPrevious, asAuthority } = cited.get(id) ?? { asPrevious: [], asAuthority: false };
+      const found = held.get(id);
+      const row = found === undefined ? memory.pending.get(id) : undefined;
+      if (row !== undefined) {
+        const { hashMismatch, origin } = row;
+        const event = memory.pduOf(row);
+        work.set(id, { event, hashMismatch, origin, mode: "live", policy: "unasked" });
+        revived = true;
+      } else if (found === undefined && asAuthority) authority.push(id);
+      if (asPrevious.length > 0 && row === undefined && found?.after === undefined) {
+        if (found !== undefined) {
+          const { event, hashMismatch } = found;
+          const [origin = ""] = servers;
+          work.set(id, { event, hashMismatch, origin, mode: "live", policy: "unasked" });
+          revived = true;
+        } else previous.set(id, asPrevious);
+      }
+    }
+    // An event that was waiting, or known by authority alone, brings in what it cites itself.
+    if (!revived) return { previous, authority };
+  }
+}
+
+/** What came as an auth event and is a previous event as well needs a place in history like any other. */
+function promote(
+  work: Map<string, Candidate>,
+  cited: ReadonlyMap<string, { readonly asPrevious: readonly string[] }>,
+): boolean {
+  let promoted = false;
+  for (const [id, { asPrevious }] of cited) {
+    const candidate = asPrevious.length > 0 ? work.get(id) : undefined;
+    if (candidate?.mode !== "import") continue;
+    work.set(id, { ...candidate, mode: "live", policy: "unasked" });
+    promoted = true;
+  }
+  return promoted;
+}
+
+function citedBy({ memory }: LookContext, work: ReadonlyMap<string, Candidate>): ReadonlyMap<string, Cited> {
+  const cited = new Map<string, Cited>();
+  const entry = (id: string): Cited => {
+    let found = cited.get(id);
+    if (found === undefined) cited.set(id, (found = { asPrevious: [], asAuthority: false }));
+    return found;
+  };
+  const implied = memory.version.rules.auth.createEvent === "implied";
+  for (const { event, mode, givenState } of work.values()) {
+    for (const id of event.authEvents) entry(id).asAuthority = true;
+    if (implied && event.type !== "m.room.create") entry(createEventIdOf(event.roomId)).asAuthority = true;
+    if (mode !== "live" || givenState !== undefined) continue;
+    for (const id of event.prevEvents) entry(id).asPrevious.push(event.eventId);
+  }
+  return cited;
 }
 
 class Fetcher {
@@ -90,72 +177,8 @@ class Fetcher {
     if (this.#work.size > 0) await this.run();
   }
 
-  /** What the candidates cite and neither storage nor another candidate has. */
-  async #missing(): Promise<Missing> {
-    const { memory, storage, cancel } = this.#context;
-    for (;;) {
-      const cited = this.#cited();
-      if (this.#promote(cited)) continue;
-      const unknown = [...cited].flatMap(([id, { asPrevious }]) =>
-        this.#work.has(id) || (asPrevious.length === 0 && memory.judges(id)) ? [] : [id],
-      );
-      const held = new Map(
-        (await memory.load(storage, unknown, cancel)).map((one) => [one.event.eventId as string, one]),
-      );
-      const previous = new Map<string, readonly string[]>();
-      const authority: string[] = [];
-      let revived = false;
-      for (const id of unknown) {
-        const { asPrevious, asAuthority } = cited.get(id) ?? { asPrevious: [], asAuthority: false };
-        const found = held.get(id);
-        const row = found === undefined ? memory.pending.get(id) : undefined;
-        if (row !== undefined) {
-          const { hashMismatch, origin } = row;
-          const event = memory.pduOf(row);
-          this.#work.set(id, { event, hashMismatch, origin, mode: "live", policy: "unasked" });
-          revived = true;
-        } else if (found === undefined && asAuthority) authority.push(id);
-        if (asPrevious.length > 0 && row === undefined && found?.after === undefined) {
-          if (found !== undefined) {
-            const { event, hashMismatch } = found;
-            const [origin = ""] = this.#context.servers;
-            this.#work.set(id, { event, hashMismatch, origin, mode: "live", policy: "unasked" });
-            revived = true;
-          } else previous.set(id, asPrevious);
-        }
-      }
-      // An event that was waiting, or known by authority alone, brings in what it cites itself.
-      if (!revived) return { previous, authority };
-    }
-  }
-
-  /** What came as an auth event and is a previous event as well needs a place in history like any other. */
-  #promote(cited: ReadonlyMap<string, { readonly asPrevious: readonly string[] }>): boolean {
-    let promoted = false;
-    for (const [id, { asPrevious }] of cited) {
-      const candidate = asPrevious.length > 0 ? this.#work.get(id) : undefined;
-      if (candidate?.mode !== "import") continue;
-      this.#work.set(id, { ...candidate, mode: "live", policy: "unasked" });
-      promoted = true;
-    }
-    return promoted;
-  }
-
-  #cited(): ReadonlyMap<string, { readonly asPrevious: string[]; asAuthority: boolean }> {
-    const cited = new Map<string, { readonly asPrevious: string[]; asAuthority: boolean }>();
-    const entry = (id: string): { readonly asPrevious: string[]; asAuthority: boolean } => {
-      let found = cited.get(id);
-      if (found === undefined) cited.set(id, (found = { asPrevious: [], asAuthority: false }));
-      return found;
-    };
-    const implied = this.#context.memory.version.rules.auth.createEvent === "implied";
-    for (const { event, mode, givenState } of this.#work.values()) {
-      for (const id of event.authEvents) entry(id).asAuthority = true;
-      if (implied && event.type !== "m.room.create") entry(createEventIdOf(event.roomId)).asAuthority = true;
-      if (mode !== "live" || givenState !== undefined) continue;
-      for (const id of event.prevEvents) entry(id).asPrevious.push(event.eventId);
-    }
-    return cited;
+  #missing(): Promise<Missing> {
+    return missingOf(this.#context, this.#work);
   }
 
   /** One attempt at each server in turn, until one of them helps. */
