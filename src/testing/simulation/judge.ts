@@ -2,6 +2,7 @@
  * What has to hold once the network is whole, every server is up and nothing is on its way any more
  * (docs/simulation.md says why each of these is true, and what is not asked because it is not).
  */
+import { currentlyRefused } from "../../federation/context.js";
 import type { StateView } from "../../engine/state-view.js";
 import type { Room } from "../../engine/room.js";
 import { redact } from "../../event/redact.js";
@@ -215,7 +216,7 @@ function isAccepted(row: StoredEvent): boolean {
 function compare(world: World, a: Seen, b: Seen, { manyBodied, describe }: JudgeOptions): readonly string[] {
   const wrong = [...lacking(world, a, b, describe), ...lacking(world, b, a, describe)];
   const names = `${a.server.name} and ${b.server.name}`;
-  if (a.current !== b.current && (haveSameEnds(a, b) || !isMute(world, a, b))) {
+  if (a.current !== b.current && (haveSameEnds(a, b) || !isParted(world, a, b))) {
     wrong.push(`${names} have other current states: ${difference(a.current, b.current, describe)}`);
   }
   for (const [eventId, mine] of a.rows) {
@@ -237,6 +238,21 @@ function haveSameEnds(a: Seen, b: Seen): boolean {
 /** Who may say nothing cannot merge what was soft-failed elsewhere, and keeps it among its extremities. */
 function isMute(world: World, ...seen: readonly Seen[]): boolean {
   return seen.some(({ server, room }) => world.mute.has(`${server.name} ${room.roomId}`));
+}
+
+/** Where what one says is soft-failed at the other, neither can merge what the other has. */
+function isParted(world: World, a: Seen, b: Seen): boolean {
+  return isMute(world, a, b) || isUnheard(world, a, b) || isUnheard(world, b, a);
+}
+
+/** Whether all that a server said last was soft-failed at another, whose current state lets none of it in. */
+function isUnheard(world: World, speaker: Seen, { room, rows }: Seen): boolean {
+  const words = world.lastWords.filter((one) => one.server === speaker.server.name && one.roomId === room.roomId);
+  const heard = words.flatMap(({ eventId }) => rows.get(eventId) ?? []);
+  return (
+    heard.length > 0 &&
+    heard.every(({ verdict, json }) => verdict.standing === "soft-failed" && currentlyRefused(room, json) !== undefined)
+  );
 }
 
 /**

@@ -197,8 +197,11 @@ function speak(world: World, server: SimulatedServer, room: Room, round: number)
       return server.server.setState({ roomId, userId, type: "m.room.member", stateKey: userId, content });
     },
     (sent) => {
-      if (sent.ok) world.acknowledge(server, roomId, sent.value.eventId);
-      else if (sent.error.code === "auth_rejected") world.mute.add(`${server.name} ${roomId}`);
+      if (sent.ok) {
+        const { eventId } = sent.value;
+        world.acknowledge(server, roomId, eventId);
+        world.lastWords.push({ server: server.name, roomId, eventId });
+      } else if (sent.error.code === "auth_rejected") world.mute.add(`${server.name} ${roomId}`);
       else {
         world.fault(`${server.name} cannot say anything any more: ${sent.error.reason}`);
       }

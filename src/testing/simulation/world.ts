@@ -167,6 +167,8 @@ export class World {
   /** Ids of the rooms, in the order in which they came to be. */
   readonly rooms: string[] = [];
   readonly acknowledged: Acknowledged[] = [];
+  /** Of {@link acknowledged}, what was sent when nothing stood between servers any more. */
+  readonly lastWords: { readonly server: string; readonly roomId: string; readonly eventId: string }[] = [];
   /** What must not happen at any time, whatever the script says. */
   readonly faults: string[] = [];
   readonly outcomes: Map<string, { readonly done: number; readonly refused: number }> = new Map();
