@@ -8,6 +8,7 @@
  *     --trace             with --script: what happened, millisecond by millisecond
  *     --version V         rooms begin in this version alone
  *     --honest            nobody is hostile
+ *     --keep-going        after a failure the other runs are done as well, from another seed
  *
  * Exits with 1 when a run went wrong, after having made it as small as it gets.
  */
@@ -32,6 +33,7 @@ const { values: args } = parseArgs({
     trace: { type: "boolean", default: false },
     version: { type: "string" },
     honest: { type: "boolean", default: false },
+    "keep-going": { type: "boolean", default: false },
     worker: { type: "boolean", default: false },
   },
 });
@@ -49,6 +51,10 @@ function integer(name, text) {
 
 /** Every so many runs of a process a line says that it goes on. */
 const PROGRESS = 5000;
+
+/** With `--keep-going`, how far on a process begins again after a failure, and after how many it ends. */
+const NEXT_SEED = 1000;
+const MOST_FAILURES = 10;
 
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -70,9 +76,7 @@ async function work() {
     integer("runs", args.runs),
     integer("servers", args.servers),
   ];
-  const { failure } = await simulate({
-    seed,
-    runs,
+  const given = {
     servers,
     settle,
     ...(args.path === undefined ? {} : { path: args.path }),
@@ -88,15 +92,22 @@ async function work() {
       totals.commands += report.script.commands.length;
       if (totals.runs % PROGRESS === 0) process.send?.({ progress: totals.runs });
     },
-  });
-  const found =
-    failure === undefined
-      ? undefined
-      : { seed, path: failure.path, text: formatReport(failure.report), script: failure.report.script };
-  process.send?.({ totals, found });
+  };
+  let [from, left, failures] = [seed, runs, 0];
+  while (left > 0) {
+    const { runs: done, failure } = await simulate({ ...given, seed: from, runs: left });
+    if (failure === undefined) break;
+    const found = { seed: from, path: failure.path, text: formatReport(failure.report), script: failure.report.script };
+    process.send?.({ found });
+    left -= done;
+    from += NEXT_SEED;
+    if (args["keep-going"] !== true || ++failures === MOST_FAILURES) break;
+  }
+  process.send?.({ totals });
 }
 
-/** @typedef {{ readonly totals: Record<string, number>, readonly found?: { readonly seed: number, readonly path: string, readonly text: string, readonly script: object } }} Told */
+/** @typedef {{ readonly seed: number, readonly path: string, readonly text: string, readonly script: object }} Found */
+/** @typedef {{ readonly totals: Record<string, number>, readonly found: readonly Found[] }} Told */
 
 /**
  * @param {number} seed
@@ -109,17 +120,23 @@ function startWorker(seed, runs) {
     if (args.path !== undefined) flags.push("--path", args.path);
     if (args.version !== undefined) flags.push("--version", args.version);
     if (args.honest) flags.push("--honest");
+    if (args["keep-going"]) flags.push("--keep-going");
     const child = fork(fileURLToPath(import.meta.url), flags, { cwd: root, execArgv: ["--enable-source-maps"] });
     /** @type {Told | undefined} */
     let told;
+    /** @type {Found[]} */
+    const failures = [];
     child.on("message", (message) => {
-      const { progress } = /** @type {{ readonly progress?: number }} */ (message);
+      const { progress, found, totals } =
+        /** @type {{ readonly progress?: number, readonly found?: Found, readonly totals?: Told["totals"] }} */ (
+          message
+        );
       if (progress !== undefined) console.log(`seed ${seed}: ${progress} of ${runs} so far`);
-      else {
-        told = /** @type {Told} */ (message);
-        if (told.found !== undefined)
-          console.log(`seed ${seed}: went wrong; waiting for the others\n${told.found.text}`);
+      if (found !== undefined) {
+        failures.push(found);
+        console.log(`seed ${seed}: went wrong; waiting for the others\n${found.text}`);
       }
+      if (totals !== undefined) told = { totals, found: failures };
     });
     child.on("exit", (code) => {
       if (told === undefined) reject(new Error(`the process with seed ${seed} ended with ${code} and said nothing`));
@@ -143,7 +160,7 @@ async function campaign() {
   console.log(
     `${sum("requests")} requests between servers, ${sum("crashes")} crashes, ${sum("stateChanges")} state changes told of.`,
   );
-  const failures = told.flatMap(({ found }) => found ?? []);
+  const failures = told.flatMap(({ found }) => found);
   for (const { seed: from, path, text, script } of failures) {
     const file = `${output}/${from}.json`;
     writeFileSync(file, JSON.stringify(script));
