@@ -1,10 +1,12 @@
 /** What the engine keeps and how long large rooms take, each measured in a process of its own. */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, createReadStream, mkdtempSync, openSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import process from "node:process";
+import { createInterface } from "node:readline";
 import { RoomIndex } from "../src/dag/index.js";
 import type { StateMap } from "../src/dag/index.js";
 import { groupRow, Snapshots } from "../src/engine/snapshot.js";
@@ -13,6 +15,7 @@ import { readEvent } from "../src/event/index.js";
 import type { JsonObject } from "../src/json/index.js";
 import { arrived, begin, deliver, joinOf, joinRoom, newServer, populate, userOf } from "./engine-room.js";
 import type { JoinAnswer } from "./engine-room.js";
+import { forkRoom, growTrunk } from "./room.js";
 
 /** Figures that are no times of one operation. */
 export interface Figure {
@@ -23,12 +26,14 @@ export interface Figure {
 
 const MEMBERS = 50_000;
 const EVENTS = 100_000;
+const LARGE = 100_000;
 
 /** What a child process is asked for, by its name on the command line. */
 const children: Readonly<Record<string, (file: string) => Promise<readonly Figure[]> | readonly Figure[]>> = {
   join: joinFigures,
   events: eventFigures,
   snapshots: snapshotFigures,
+  resolution: resolutionFigures,
 };
 
 export async function runChild(name: string, file: string): Promise<void> {
@@ -44,6 +49,7 @@ export function measureEngineMemory(): readonly Figure[] {
     const answer = joinOf(populate(MEMBERS));
     writeFileSync(file, [answer.event, ...answer.state].map((event) => JSON.stringify(event)).join("\n"));
     writeFileSync(`${file}.chain`, answer.authChain.map((event) => JSON.stringify(event)).join("\n"));
+    writeFork(`${file}.fork`);
     return Object.keys(children).flatMap((name) => spawned(name, file));
   } finally {
     rmSync(folder, { recursive: true });
@@ -92,6 +98,38 @@ async function joinFigures(file: string): Promise<readonly Figure[]> {
     { name: "  peak of the process, parsed events included", value: peak, unit: "MB" },
     { name: "  heap afterwards, events included", value: held / 2 ** 20, unit: "MB" },
     { name: "opening that room from storage", value: opening, unit: "ms" },
+  ];
+}
+
+/** A large room as lines: the events, then the ids of each state. */
+function writeFork(file: string): void {
+  const trunk = growTrunk({ roomVersion: "10", members: LARGE, servers: 20, paddingUsers: 20, powerHistory: 10 });
+  const { events, stateSets } = forkRoom(trunk, { branches: 2, changes: 500, seed: 2 });
+  const descriptor = openSync(file, "w");
+  for (const { json } of events) writeSync(descriptor, `${JSON.stringify(json)}\n`);
+  for (const ids of stateSets) writeSync(descriptor, `${JSON.stringify(ids)}\n`);
+  closeSync(descriptor);
+}
+
+/** A process that does nothing but read a room and resolve it, with the garbage collector left alone. */
+async function resolutionFigures(file: string): Promise<readonly Figure[]> {
+  const { rules, resolve } = begin().version;
+  const index = new RoomIndex(rules);
+  const states: StateMap[] = [];
+  for await (const line of createInterface({ input: createReadStream(`${file}.fork`) })) {
+    const value = JSON.parse(line) as JsonObject | readonly string[];
+    if (Array.isArray(value)) states.push(index.stateOf(value as readonly string[]));
+    else {
+      const event = readEvent(rules, value);
+      if (!event.ok) throw new Error(event.error.reason);
+      const { json: _json, ...read } = event.value;
+      index.add(read);
+    }
+  }
+  if (resolve(index, states).verdict !== "resolved") throw new Error("the room does not resolve");
+  const peak = process.resourceUsage().maxRSS / 1024;
+  return [
+    { name: `resolving a room of ${n(LARGE)} members, peak of the process, reading included`, value: peak, unit: "MB" },
   ];
 }
 

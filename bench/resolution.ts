@@ -21,6 +21,8 @@ interface Shape {
   readonly branches: number;
   readonly paddingUsers: number;
   readonly powerHistory: number;
+  /** Whether the states are made from one another, as an engine makes them, and not each from a list of ids. */
+  readonly shared: boolean;
 }
 
 const usual: Shape = {
@@ -30,7 +32,12 @@ const usual: Shape = {
   branches: 4,
   paddingUsers: 20,
   powerHistory: 10,
+  shared: false,
 };
+
+/** Two branches that differ in about fifty keys. */
+const close: Partial<Shape> = { branches: 2, changes: 80, shared: true };
+export const sharedMemberCounts: readonly number[] = [1_000, 10_000, 50_000, 100_000];
 
 /** How the cost grows from one value of a parameter to another while the rest stays. */
 export interface Growth {
@@ -61,6 +68,7 @@ function shapes(): readonly Shape[] {
   for (const paddingUsers of [100, 1000]) all.push({ ...usual, paddingUsers });
   for (const powerHistory of [100, 1000]) all.push({ ...usual, powerHistory });
   all.push({ ...usual, roomVersion: "12" });
+  for (const members of sharedMemberCounts) all.push({ ...usual, ...close, members });
   return all;
 }
 
@@ -110,7 +118,8 @@ function runOnce(room: Case, record: boolean): void {
   const [indexing] = timeOnce(() => {
     for (const event of events) index.add(event);
   });
-  const [building, states] = timeOnce((): readonly StateMap[] => room.stateSets.map((ids) => index.stateOf(ids)));
+  const [building, apart] = timeOnce((): readonly StateMap[] => room.stateSets.map((ids) => index.stateOf(ids)));
+  const states = room.shape.shared ? sharing(apart) : apart;
   const [resolving, resolution] = timeOnce(() => room.version.resolve(index, states));
   const [floor] = timeOnce(() => JSON.stringify(room.changes));
   if (resolution.verdict !== "resolved") throw new Error("the room does not resolve");
@@ -121,11 +130,24 @@ function runOnce(room: Case, record: boolean): void {
   room.floor.push(floor);
 }
 
-function nameOf({ roomVersion, members, changes, branches, paddingUsers, powerHistory }: Shape): string {
+/** The same states, each made from the first by what differs. */
+function sharing(states: readonly StateMap[]): readonly StateMap[] {
+  const [first, ...others] = states;
+  if (first === undefined) return states;
+  const made = others.map((other) => {
+    const keys: number[] = [];
+    first.diff(other, (key) => keys.push(key));
+    return keys.reduce((state, key) => state.set(key, other.get(key)), first);
+  });
+  return [first, ...made];
+}
+
+function nameOf({ roomVersion, members, changes, branches, paddingUsers, powerHistory, shared }: Shape): string {
   const parts = [`v${roomVersion}, ${members.toLocaleString("en")} members, ${changes.toLocaleString("en")} changes`];
   if (branches !== usual.branches) parts.push(`${branches} branches`);
   if (paddingUsers !== usual.paddingUsers) parts.push(`${paddingUsers.toLocaleString("en")} power users`);
   if (powerHistory !== usual.powerHistory) parts.push(`${powerHistory.toLocaleString("en")} power-level events`);
+  if (shared) parts.push("states that share structure");
   return parts.join(", ");
 }
 
@@ -199,5 +221,6 @@ function growthOf(cases: readonly Case[]): readonly Growth[] {
     growth("power-level users", "paddingUsers", 20, 1000),
     growth("power-level events", "powerHistory", 10, 100),
     growth("power-level events", "powerHistory", 10, 1000),
+    growth("members", "members", 1_000, 100_000, close),
   ];
 }

@@ -25,7 +25,7 @@ peers() {
   fi
 }
 
-part "simulations" node scripts/simulate.mjs --seed "$seed" --runs 100000 --servers 5
+part "simulations" node scripts/simulate.mjs --seed "$seed" --runs 100000 --servers 5 --keep-going
 part "mutations" mutations
 part "benches" benches
 
