@@ -62,7 +62,8 @@ export class Queues implements EduQueues {
 
   /** Queues what must arrive. */
   async keep(destination: string, edu: JsonObject, cancel?: Cancel): Promise<Result<void>> {
-    if (!(await this.#hasRoom(destination, edu))) {
+    const replaced = this.#replacedBy(destination, edu);
+    if (replaced === undefined) {
       return refuse("too_large", `${this.#limits.queuedReliable} EDUs wait for ${destination} already`);
     }
     const { storage, random } = this.#context.host;
@@ -70,24 +71,22 @@ export class Queues implements EduQueues {
     const id = `${KIND} ${encodeUnpadded(random.bytes(18), "url-safe")}`;
     await storage.putIntent({ id, kind: KIND, data: { destination, sequence, edu } }, cancel);
     this.#insert(destination, { id, sequence, edu, bytes: sizeOf(edu) });
+    // Not before the new one is written: a crash in between would hide the gap from the other side.
+    await this.#remove(destination, replaced);
     this.#context.kick([destination]);
     return { ok: true, value: undefined };
   }
 
   /**
-   * Where the queue is full, a device update takes the place of those of its user: the other side finds the gap, and
-   * asks for all devices.
+   * Where the queue is full, a device update takes the place of those of its user, whose ids are answered: the other
+   * side finds the gap, and asks for all devices. `undefined` if there is no room.
    */
-  async #hasRoom(destination: string, edu: JsonObject): Promise<boolean> {
+  #replacedBy(destination: string, edu: JsonObject): readonly string[] | undefined {
     const queue = this.#reliable.get(destination) ?? [];
-    if (queue.length < this.#limits.queuedReliable) return true;
+    if (queue.length < this.#limits.queuedReliable) return [];
     const userId = deviceUser(edu);
     const older = queue.filter((entry) => userId !== undefined && deviceUser(entry.edu) === userId);
-    await this.#remove(
-      destination,
-      older.map(({ id }) => id),
-    );
-    return older.length > 0;
+    return older.length > 0 ? older.map(({ id }) => id) : undefined;
   }
 
   /** Queues what may be lost, and is if the destination does not answer. */
