@@ -766,10 +766,12 @@ describe("a server that does not answer", () => {
   it("costs the sender's storage one removal for each transaction, and for updates that another replaces", async () => {
     const rows = createMemoryStorage();
     const removed: number[] = [];
+    const kept: number[] = [];
     const storage: Storage = {
       ...rows,
-      removeIntents: (ids) => {
+      removeIntents: async (ids) => {
         removed.push(ids.length);
+        kept.push((await rows.readIntents()).length);
         return rows.removeIntents(ids);
       },
     };
@@ -781,6 +783,8 @@ describe("a server that does not answer", () => {
     await done(edus.toDevice(toBob("two")));
     await done(edus.deviceListUpdate({ userId: alice, deviceId: "X", streamId: 3 }));
     expect(removed).toEqual([2]);
+    // A crash in between leaves an update too many, and not none.
+    expect(kept).toEqual([5]);
     world.heal("a", "b");
     await world.deliver();
     // The first was under way already.
