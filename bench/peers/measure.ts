@@ -52,23 +52,32 @@ export interface Noise {
   readonly loadAfter: readonly number[];
 }
 
+/** A contender warms up for so many runs, and for so long. */
+const WARM_UP_RUNS = 5;
+
 export class Rounds {
   readonly #count: number;
-  readonly #warmUp: number;
+  readonly #warmUpMs: number;
   readonly #noise: number[] = [];
   readonly #loadBefore = loadavg();
 
-  constructor(count: number, warmUp: number) {
+  constructor(count: number, warmUpMs: number) {
     this.#count = count;
-    this.#warmUp = warmUp;
+    this.#warmUpMs = warmUpMs;
   }
 
   /** Calls `turn` for all players in turn, beginning with another one in every round. */
   async play<T>(players: readonly T[], turn: (player: T, counts: boolean) => Promise<void>): Promise<void> {
-    for (let round = -this.#warmUp; round < this.#count; round++) {
-      if (round >= 0) this.#noise.push(fixedWork());
-      const first = Math.abs(round) % players.length;
-      for (const player of [...players.slice(first), ...players.slice(0, first)]) await turn(player, round >= 0);
+    for (const player of players) {
+      const start = performance.now();
+      for (let run = 0; run < WARM_UP_RUNS || performance.now() - start < this.#warmUpMs; run++) {
+        await turn(player, false);
+      }
+    }
+    for (let round = 0; round < this.#count; round++) {
+      this.#noise.push(fixedWork());
+      const first = round % players.length;
+      for (const player of [...players.slice(first), ...players.slice(0, first)]) await turn(player, true);
     }
   }
 

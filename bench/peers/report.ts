@@ -20,13 +20,25 @@ function runsOf(room: MeasuredRoom, contender: string): readonly Resolved[] | un
 }
 
 /** How often this library's time goes into a peer's, round by round. */
-function ratio(room: MeasuredRoom, peer: string, part: Part, ours: Part = whole): Spread | undefined {
-  return spreadOfRatios(runsOf(room, peer)?.map(part), runsOf(room, "ours")?.map(ours));
+function ratio(room: MeasuredRoom, peer: string, part: Part, ours: Part = whole): Ratios | undefined {
+  return ratiosOf(runsOf(room, peer)?.map(part), runsOf(room, "ours")?.map(ours));
 }
 
-function spreadOfRatios(above: readonly number[] | undefined, below: readonly number[] | undefined) {
+/** Of ratios, round by round; other work on the machine can only make runs longer, so that minima tell most. */
+interface Ratios extends Spread {
+  readonly ofMinima: number;
+}
+
+function ratiosOf(above: readonly number[] | undefined, below: readonly number[] | undefined): Ratios | undefined {
   if (above === undefined || below === undefined) return undefined;
-  return spreadOf(above.map((value, at) => value / (below[at] ?? Number.NaN)));
+  const spread = spreadOf(above.map((value, at) => value / (below[at] ?? Number.NaN)));
+  return { ...spread, ofMinima: Math.min(...above) / Math.min(...below) };
+}
+
+function scaled(ratios: Ratios | undefined, by: number): Ratios | undefined {
+  if (ratios === undefined) return undefined;
+  const { median, min, max, ofMinima } = ratios;
+  return { median: median * by, min: min * by, max: max * by, ofMinima: ofMinima * by };
 }
 
 function timeOf(room: MeasuredRoom, contender: string, part: Part = whole): Spread | undefined {
@@ -38,9 +50,10 @@ function number(value: number): string {
   return value >= 100 ? Math.round(value).toLocaleString("en") : value.toPrecision(2);
 }
 
-function times(spread: Spread | undefined): string {
-  if (spread === undefined) return "–";
-  return `× ${number(spread.median)} [${number(spread.min)}–${number(spread.max)}]`;
+function times(ratios: Ratios | undefined): string {
+  if (ratios === undefined) return "–";
+  const [median, least, greatest, ofMinima] = [ratios.median, ratios.min, ratios.max, ratios.ofMinima].map(number);
+  return `× ${median} [${least}–${greatest}], minima × ${ofMinima}`;
 }
 
 function time(spread: Spread | undefined): string {
@@ -150,11 +163,11 @@ export function tasksTable(all: readonly TaskRuns[]): string {
         name,
         rate(own),
         rate(below),
-        times(spreadOfRatios(own, below)),
+        times(ratiosOf(own, below)),
         rate(ruma),
-        times(spreadOfRatios(ruma, own)),
+        times(ratiosOf(ruma, own)),
         rate(synapse),
-        times(spreadOfRatios(synapse, own)),
+        times(ratiosOf(synapse, own)),
         floor?.name ?? "",
       ];
     }),
@@ -182,26 +195,29 @@ class Rooms {
   }
 
   /** How often the time of one room goes into that of another of the same group, round by round. */
-  grows(group: string, from: Partial<Shape>, to: Partial<Shape>, part: Part = whole): Spread | undefined {
+  grows(group: string, from: Partial<Shape>, to: Partial<Shape>, part: Part = whole): Ratios | undefined {
     const [small, large] = [from, to].map((shape) => this.#find(group, shape));
     if (small === undefined || large === undefined) return undefined;
-    return spreadOfRatios(runsOf(large, "ours")?.map(part), runsOf(small, "ours")?.map(part));
+    return ratiosOf(runsOf(large, "ours")?.map(part), runsOf(small, "ours")?.map(part));
   }
 }
 
 interface Named {
   readonly name: string;
-  readonly spread: Spread | undefined;
+  readonly ratios: Ratios | undefined;
 }
 
-/** Whether the median of all of them is at least, or at most, so much. The worst one is shown. */
+/** Whether all of them are at least, or at most, so much, by medians and by minima. The worst one is shown. */
 function judged(goal: string, all: readonly Named[], sense: "at least" | "at most", bound: number): Goal {
-  const known = all.flatMap(({ name, spread }) => (spread === undefined ? [] : [{ name, spread }]));
   const sign = sense === "at least" ? 1 : -1;
-  const worst = known.sort((a, b) => sign * (a.spread.median - b.spread.median))[0];
+  const known = all.flatMap(({ name, ratios }) => {
+    if (ratios === undefined) return [];
+    return [{ name, ratios, worse: Math.min(sign * ratios.median, sign * ratios.ofMinima) }];
+  });
+  const worst = known.sort((a, b) => a.worse - b.worse)[0];
   if (worst === undefined) return { goal, measured: "not measured", met: undefined };
-  const missed = known.filter(({ spread }) => sign * (spread.median - bound) < 0).length;
-  const measured = `${times(worst.spread)}${worst.name === "" ? "" : `, ${worst.name}`}`;
+  const missed = known.filter(({ worse }) => worse < sign * bound).length;
+  const measured = `${times(worst.ratios)}${worst.name === "" ? "" : `; ${worst.name}`}`;
   const most = known.length > 1 && missed > 0 ? `; ${missed} of ${known.length} miss it` : "";
   return { goal, measured: `${measured}${most}`, met: missed === 0 };
 }
@@ -209,15 +225,15 @@ function judged(goal: string, all: readonly Named[], sense: "at least" | "at mos
 const small = (room: MeasuredRoom): boolean => room.shape.members < 1_000;
 
 function againstPeers(rooms: readonly MeasuredRoom[], peer: string, part: Part): readonly Named[] {
-  return rooms.map((room) => ({ name: room.name, spread: ratio(room, peer, part) }));
+  return rooms.map((room) => ({ name: room.name, ratios: ratio(room, peer, part) }));
 }
 
 export function goalsOf(measured: readonly MeasuredRoom[], tasks: readonly TaskRuns[]): readonly Goal[] {
   const rooms = new Rooms(measured);
   const large = measured.filter((room) => !small(room));
-  const one = (name: string, spread: Spread | undefined): readonly Named[] => [{ name, spread }];
+  const one = (name: string, ratios: Ratios | undefined): readonly Named[] => [{ name, ratios }];
   const toFloor = (task: Task, contender = "ours"): readonly Named[] =>
-    one("", spreadOfRatios(taskTimes(tasks, contender, task), taskTimes(tasks, FLOOR, task)));
+    one("", ratiosOf(taskTimes(tasks, contender, task), taskTimes(tasks, FLOOR, task)));
   const few = [1_000, 10_000, 50_000, 100_000].map((members) => ({ members, changes: 50 }));
   const deep = [10_000, 100_000].map((powerEvents) => ({ powerEvents }));
   return [
@@ -229,7 +245,7 @@ export function goalsOf(measured: readonly MeasuredRoom[], tasks: readonly TaskR
       "50 changes, 1,000 to 100,000 members: ≤ 1.5",
       few.slice(1).map((to) => ({
         name: `${to.members.toLocaleString("en")} members`,
-        spread: rooms.grows("few changes", few[0] ?? {}, to),
+        ratios: rooms.grows("few changes", few[0] ?? {}, to),
       })),
       "at most",
       1.5,
@@ -242,7 +258,7 @@ export function goalsOf(measured: readonly MeasuredRoom[], tasks: readonly TaskR
     ),
     judged(
       "  ruma from lists of ids: ≥ 2",
-      large.map((room) => ({ name: room.name, spread: ratio(room, "ruma", cold, cold) })),
+      large.map((room) => ({ name: room.name, ratios: ratio(room, "ruma", cold, cold) })),
       "at least",
       2,
     ),
@@ -270,10 +286,11 @@ export function goalsOf(measured: readonly MeasuredRoom[], tasks: readonly TaskR
     judged(
       "10,000 and 100,000 power-levels events to 10: growth, as a part of the room's",
       deep.map((to) => {
-        const grown = rooms.grows("deep histories", {}, to);
         const larger = (to.powerEvents + 1_500) / 1_500;
-        const part = grown && spreadOf([grown.median, grown.min, grown.max].map((value) => value / larger));
-        return { name: `${to.powerEvents.toLocaleString("en")} events`, spread: part };
+        return {
+          name: `${to.powerEvents.toLocaleString("en")} events`,
+          ratios: scaled(rooms.grows("deep histories", {}, to), 1 / larger),
+        };
       }),
       "at most",
       1,
@@ -284,7 +301,7 @@ export function goalsOf(measured: readonly MeasuredRoom[], tasks: readonly TaskR
         .filter(({ group, shape }) => group === "sizes" && shape.roomVersion === "12")
         .map(({ group, shape, name }) => ({
           name,
-          spread: rooms.grows(group, { ...shape, roomVersion: "10" }, shape),
+          ratios: rooms.grows(group, { ...shape, roomVersion: "10" }, shape),
         })),
       "at most",
       1.5,
