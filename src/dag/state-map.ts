@@ -101,8 +101,7 @@ export class StateMap {
 
   /** This state with `event` at `key`, which is not -1; the event {@link ABSENT} removes the key. */
   set(key: number, event: number): StateMap {
-    if (key < 0)
-      throw new UsageError("a message event has no state key: `RoomIndex.stateAfter` knows what to do with it");
+    if (key < 0) throw messageKey();
     const before = this.get(key);
     if (before === event) return this;
     const size = this.size + (before === ABSENT ? 1 : 0) - (event === ABSENT ? 1 : 0);
@@ -113,6 +112,28 @@ export class StateMap {
       shift += BITS;
     }
     return new StateMap(withEntry(root, shift, key, event), shift, size);
+  }
+
+  /** {@link StateMap.set} of many keys at once: a node that several of them share is copied once. */
+  setAll(changes: ReadonlyMap<number, number>): StateMap {
+    let { size } = this;
+    const changed: number[] = [];
+    for (const [key, event] of changes) {
+      const before = this.get(key);
+      if (before === event) continue;
+      size += (before === ABSENT ? 1 : 0) - (event === ABSENT ? 1 : 0);
+      changed.push(key);
+    }
+    if (changed.length === 0) return this;
+    const keys = Int32Array.from(changed).sort();
+    if (keys[0]! < 0) throw messageKey();
+    let root = this.#root;
+    let shift = this.#shift;
+    while (keys.at(-1)! >>> shift >= WIDTH) {
+      root = root === undefined ? undefined : [root];
+      shift += BITS;
+    }
+    return new StateMap(withEntries(root, shift, { keys, changes }, 0, keys.length), shift, size);
   }
 
   /** Calls `visit` for every key that holds an event, in ascending order of keys. */
@@ -147,6 +168,10 @@ export class StateMap {
   }
 }
 
+function messageKey(): UsageError {
+  return new UsageError("a message event has no state key: `RoomIndex.stateAfter` knows what to do with it");
+}
+
 /** Whether two nodes of one level hold the same events or the very same nodes. */
 function sameEntries(left: Node, right: Node | undefined): boolean {
   if (right?.length !== left.length) return false;
@@ -165,6 +190,31 @@ function withEntry(node: Node | undefined, shift: number, key: number, event: nu
   const branch = node === undefined || isLeaf(node) ? [] : node.slice();
   const slot = (key >>> shift) & MASK;
   branch[slot] = withEntry(branch[slot], shift - BITS, key, event);
+  return branch;
+}
+
+/** Sorted keys, and what each is to hold. */
+interface Entries {
+  readonly keys: Int32Array;
+  readonly changes: ReadonlyMap<number, number>;
+}
+
+/** The entries from `from` on and before `to` are all below this node. */
+function withEntries(node: Node | undefined, shift: number, entries: Entries, from: number, to: number): Node {
+  const { keys, changes } = entries;
+  if (shift === 0) {
+    const leaf = (node !== undefined && isLeaf(node) ? node : emptyLeaf).slice();
+    for (let at = from; at < to; at++) leaf[keys[at]! & MASK] = changes.get(keys[at]!) ?? ABSENT;
+    return leaf;
+  }
+  const branch = node === undefined || isLeaf(node) ? [] : node.slice();
+  for (let at = from; at < to;) {
+    const slot = (keys[at]! >>> shift) & MASK;
+    let end = at + 1;
+    while (end < to && ((keys[end]! >>> shift) & MASK) === slot) end++;
+    branch[slot] = withEntries(branch[slot], shift - BITS, entries, at, end);
+    at = end;
+  }
   return branch;
 }
 

@@ -123,11 +123,11 @@ function applyRemaining(
 
 /** Step 5: what the states agree on stands, whatever the checks made of it. */
 function reapplyUnconflicted(base: StateMap, conflicted: ConflictedKeys, working: WorkingState): StateMap {
-  let state = base;
-  for (const key of conflicted.keys()) state = state.set(key, ABSENT);
+  const changes = new Map<number, number>();
+  for (const key of conflicted.keys()) changes.set(key, ABSENT);
   for (const [key, event] of working.changes()) {
     if (event === ABSENT) continue;
-    if (conflicted.has(key) || base.get(key) === ABSENT) state = state.set(key, event);
+    if (conflicted.has(key) || base.get(key) === ABSENT) changes.set(key, event);
   }
-  return state;
+  return base.setAll(changes);
 }

@@ -118,6 +118,37 @@ describe("StateMap", () => {
     expect([same.size, same.get(39_999), same.get(40_000)]).toEqual([40_000, 39_999, ABSENT]);
   });
 
+  it("is the same set at once as key by key, and leaves what it was made from as it was", () => {
+    fc.assert(
+      fc.property(changes, changes, (before, list) => {
+        const state = stateOf(before);
+        const held = entriesOf(state);
+        const at = new Map(list);
+        const made = state.setAll(at);
+        let expected = state;
+        for (const [one, event] of at) expected = expected.set(one, event);
+        expect(entriesOf(made)).toEqual(entriesOf(expected));
+        expect(made.size).toBe(expected.size);
+        expect(differences(state, made)).toEqual(differences(state, expected));
+        expect(entriesOf(state)).toEqual(held);
+        expect(made.setAll(at)).toBe(made);
+      }),
+    );
+  });
+
+  it("takes no key below 0, alone or among others", () => {
+    const message = /RoomIndex.stateAfter/;
+    expect(() => StateMap.empty.set(ABSENT, 1)).toThrow(message);
+    expect(() =>
+      StateMap.empty.setAll(
+        new Map([
+          [5, 1],
+          [ABSENT, 1],
+        ]),
+      ),
+    ).toThrow(message);
+  });
+
   it("holds more than 32^3 keys", () => {
     let state = StateMap.empty;
     for (let at = 0; at < 40_000; at++) state = state.set(at, at * 2);
