@@ -27,6 +27,8 @@ export class RoomIndex {
   #ascending: Int32Array = new Int32Array(0);
   /** The state that was made last: the next one is likely to have most of it in common, and shares that. */
   #lastState: StateMap = StateMap.empty;
+  /** The create event that was found last: all events of a room ask for the same one, and it stays. */
+  #implied: { readonly roomId: string; readonly number: number } | undefined;
   /** Whether every event was added after all that it cites, so that numbers are a topological order. */
   #parentsFirst = true;
   /** Whether the citations are known to form no cycle; `undefined` since an event came that had been cited before. */
@@ -154,8 +156,11 @@ export class RoomIndex {
   /** In room version 12 the create event that a room id names, if it was added. */
   impliedCreate(roomId: string): number {
     if (this.rules.auth.createEvent !== "implied") return ABSENT;
+    if (this.#implied?.roomId === roomId) return this.#implied.number;
     const number = this.numberOf(createEventIdOf(roomId));
-    return number !== ABSENT && this.#events[number]?.type === "m.room.create" ? number : ABSENT;
+    if (number === ABSENT || this.#events[number]?.type !== "m.room.create") return ABSENT;
+    this.#implied = { roomId, number };
+    return number;
   }
 
   /** Whether every event was added after all that it cites, so that what cites an event has a larger number. */
