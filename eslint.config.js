@@ -7,6 +7,7 @@ const pure = [
   "src/*.ts",
   "src/{ids,json,crypto,rules,event,dag,auth,stateres,versions,inspect}/**/*.ts",
   "src/engine/{cache,cause,create,decide,held,limits,settle,snapshot,state-view,upgrade,workspace}.ts",
+  "src/engine/room/{outbox,types}.ts",
   "src/federation/{acl,discovery/**/*}.ts",
 ];
 

@@ -21,6 +21,21 @@ export interface Step {
   readonly parents: readonly Snapshot[];
 }
 
+/** The whole state made known: no event changed it. */
+export function completionStep(event: RoomEvent, before: Snapshot, after: Snapshot): Step {
+  const none = new Map<string, Snapshot>();
+  return {
+    event,
+    late: false,
+    completion: true,
+    before,
+    after,
+    extremitiesBefore: none,
+    extremities: none,
+    parents: [],
+  };
+}
+
 /** The keys in which two states differ, sorted. */
 export function differencesOf(memory: RoomMemory, before: Snapshot, after: Snapshot): readonly StateDifference[] {
   const differences: StateDifference[] = [];

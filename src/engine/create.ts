@@ -4,7 +4,7 @@ import { isUserId } from "../ids/grammar.js";
 import { setOwn } from "../json/value.js";
 import type { JsonObject, JsonValue } from "../json/value.js";
 import type { RoomVersionRules } from "../rules/model.js";
-import type { LocalEvent } from "./room.js";
+import type { LocalEvent } from "./room/types.js";
 
 /** A state event that a new room begins with. */
 export interface InitialState {

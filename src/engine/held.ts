@@ -1,4 +1,5 @@
 /** An event and all that this server decided about it, as it is held in memory. */
+import type { Refusal } from "../errors.js";
 import { contentHashMatches, referenceHash, sameBytes } from "../event/hashes.js";
 import type { Pdu } from "../event/pdu.js";
 import type { StoredEvent } from "../ports/storage.js";
@@ -55,6 +56,14 @@ const rejectedNames = Object.freeze({
   "auth-events": "rejected-by-auth-events",
   "state-before": "rejected-by-state",
 } as const);
+
+/** Why an event is not part of the room for those who ask now; `undefined` when it is. */
+export function refusalOf(verdict: Verdict): Refusal | undefined {
+  if (verdict.verdict === "accepted") return undefined;
+  if (verdict.verdict !== "pending") return verdict.refusal;
+  const events = [verdict.eventId, ...verdict.waitsFor];
+  return { code: "undecided", reason: "what it rests on is not here", events };
+}
 
 /** The row of a held event, given the numbers of its states' groups. */
 export function eventRow(held: Held, groupOf: (snapshot: Snapshot) => number): StoredEvent {

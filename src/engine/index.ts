@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { Canceller, withDeadline } from "./cancel.js";
+export { CancelledError, Canceller, withDeadline } from "./cancel.js";
 export type { Control, Patch } from "./control.js";
 export type { CreateRoomOptions, CreationPlan, InitialState } from "./create.js";
 export { planCreation } from "./create.js";
@@ -11,9 +11,19 @@ export type { Host, HostOptions } from "./host.js";
 export { hostOf } from "./host.js";
 export { defaultLimits, limitsOf } from "./limits.js";
 export type { Limits } from "./limits.js";
+export { refusalOf } from "./held.js";
 export type { Held } from "./held.js";
-export { CancelledError, MERGE_EVENT, refusalOf, Room } from "./room.js";
-export type { EmitOptions, EventView, JoinedState, LocalEvent, ReceiveOptions, RoomUpdate, StatesAt } from "./room.js";
+export { Room } from "./room.js";
+export { MERGE_EVENT } from "./room/loop.js";
+export type {
+  EmitOptions,
+  EventView,
+  JoinedState,
+  LocalEvent,
+  ReceiveOptions,
+  RoomUpdate,
+  StatesAt,
+} from "./room/types.js";
 export { Rooms } from "./rooms.js";
 export type { Additions } from "./workspace.js";
 export type { Snapshot } from "./snapshot.js";

@@ -14,7 +14,7 @@ import { planCreation } from "./create.js";
 import type { CreateRoomOptions } from "./create.js";
 import type { Host } from "./host.js";
 import { Room } from "./room.js";
-import type { EmitOptions } from "./room.js";
+import type { EmitOptions } from "./room/types.js";
 import type { Additions } from "./workspace.js";
 
 /** Opens rooms, each once, and makes new ones. */

@@ -13,7 +13,7 @@ import { get, isObject, setOwn } from "../json/value.js";
 import type { JsonObject, JsonValue } from "../json/value.js";
 import type { RoomVersionRules } from "../rules/model.js";
 import type { CreateRoomOptions, InitialState } from "./create.js";
-import type { LocalEvent } from "./room.js";
+import type { LocalEvent } from "./room/types.js";
 
 /** The state of the room that is upgraded. */
 export type StateReader = (type: string, stateKey: string) => RoomEvent | undefined;

@@ -1,6 +1,6 @@
 /** Joins of which the state comes without most memberships (FL4; `omit_members`). */
 import type { Host } from "../engine/host.js";
-import { refusalOf } from "../engine/room.js";
+import { refusalOf } from "../engine/held.js";
 import type { Room } from "../engine/room.js";
 import { stringsOf } from "../engine/fetch.js";
 import type { Result } from "../errors.js";

@@ -4,7 +4,8 @@
  */
 import { refuse, UsageError } from "../errors.js";
 import type { Result } from "../errors.js";
-import type { LocalEvent, Room } from "../engine/room.js";
+import type { Room } from "../engine/room.js";
+import type { LocalEvent } from "../engine/room/types.js";
 import type { CreateRoomOptions } from "../engine/create.js";
 import { hostOf } from "../engine/host.js";
 import type { Host, HostOptions } from "../engine/host.js";

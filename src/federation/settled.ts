@@ -1,5 +1,5 @@
 /** How the calls of users end. */
-import { CancelledError } from "../engine/room.js";
+import { CancelledError } from "../engine/cancel.js";
 import { refuse } from "../errors.js";
 import type { Result } from "../errors.js";
 

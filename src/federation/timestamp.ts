@@ -1,6 +1,7 @@
 /** Finding an event by its time (spec server-server-api, `timestamp_to_event`; FL7), for servers and for users. */
 import { visibleEvents } from "../engine/visibility.js";
-import type { EventView, Room } from "../engine/room.js";
+import type { Room } from "../engine/room.js";
+import type { EventView } from "../engine/room/types.js";
 import { get } from "../json/value.js";
 import type { Cancel } from "../ports/cancel.js";
 import type { OperationRequest, OperationResult } from "../ports/operations.js";

@@ -1,6 +1,6 @@
 /** Receiving what other servers send: each transaction once, each room's events together, one answer for each event. */
 import { listOf } from "../engine/fetch.js";
-import { refusalOf } from "../engine/room.js";
+import { refusalOf } from "../engine/held.js";
 import type { Room } from "../engine/room.js";
 import { isObject, get, setOwn } from "../json/value.js";
 import type { JsonValue } from "../json/value.js";

@@ -5,7 +5,8 @@
  */
 import { isVisibleToServer, Settings, settingAround } from "../engine/visibility.js";
 import type { Presence, StatesAround } from "../engine/visibility.js";
-import type { Room, StatesAt } from "../engine/room.js";
+import type { Room } from "../engine/room.js";
+import type { StatesAt } from "../engine/room/types.js";
 import { membershipOf } from "../engine/state-view.js";
 import type { StateView } from "../engine/state-view.js";
 import { redact } from "../event/redact.js";
