@@ -124,15 +124,23 @@ function checkAuthEvents(rules: RoomVersionRules, event: RoomEvent, cited: reado
 /**
  * The rules that depend on room state. `state` answers for the state that the event is judged against;
  * in room version 12 it must hold the create event too, although events do not cite it.
- * `levelMaps` carries what was found out about power levels from one check to the next, where nothing can change in
- * between.
  */
 export function checkStateDependent(
   rules: RoomVersionRules,
   event: RoomEvent,
   state: StateLookup,
   facts: AuthFacts = signaturesChecked,
-  levelMaps?: LevelMaps,
+): AuthVerdict {
+  return checkAmongOthers(rules, event, state, facts, undefined);
+}
+
+/** The same for many events in one go: `levelMaps` carries what was found out about power levels between them. */
+export function checkAmongOthers(
+  rules: RoomVersionRules,
+  event: RoomEvent,
+  state: StateLookup,
+  facts: AuthFacts,
+  levelMaps: LevelMaps | undefined,
 ): AuthVerdict {
   if (event.type === "m.room.create") return allow(rules, "create.allow");
   const create = state("m.room.create", "");

@@ -31,7 +31,7 @@ export interface Keys {
   sign(message: Uint8Array, cancel?: Cancel): Awaitable<OwnSignature>;
   /**
    * Signs as a policy server: 64 bytes, by the key that rooms list for this server in `m.room.policy`. That key is none
-   * that this server publishes: what is recommended would be signed as its own. Absent: this server is no policy server.
+   * that this server publishes: what is recommended would be signed as its own. Absent: this is no policy server.
    */
   signPolicy?(message: Uint8Array, cancel?: Cancel): Awaitable<Uint8Array>;
   /**

@@ -4,7 +4,7 @@ import type { RoomEvent } from "../event/pdu.js";
 import { ABSENT } from "../dag/state-map.js";
 import type { StateMap } from "../dag/state-map.js";
 import type { RoomIndex } from "../dag/room-index.js";
-import { checkStateDependent } from "../auth/check.js";
+import { checkAmongOthers } from "../auth/check.js";
 import { LevelMaps } from "../auth/level-maps.js";
 import type { AuthFacts, AuthVerdict, FactRequest, StateLookup } from "../auth/verdict.js";
 
@@ -50,13 +50,7 @@ export class WorkingState {
    */
   check(number: number, event: RoomEvent): AuthVerdict {
     const { index } = this;
-    const verdict = checkStateDependent(
-      index.rules,
-      event,
-      this.#lookupFor(number, event),
-      this.#facts,
-      this.#levelMaps,
-    );
+    const verdict = checkAmongOthers(index.rules, event, this.#lookupFor(number, event), this.#facts, this.#levelMaps);
     if (verdict.verdict === "needs") this.#missing.facts.push(...verdict.facts);
     return verdict;
   }
