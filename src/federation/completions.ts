@@ -8,6 +8,7 @@ import { stringsOf } from "../engine/fetch.js";
 import { CancelledError } from "../engine/cancel.js";
 import type { Room } from "../engine/room.js";
 import type { Intent } from "../ports/storage.js";
+import { backOff } from "./back-off.js";
 import type { Federation } from "./context.js";
 
 const KIND = "completion";
@@ -76,8 +77,7 @@ export class Completions {
     const { clock, limits } = this.#federation.host;
     for (let round = 0; !stop.aborted; round++) {
       if (await this.#guarded(completion, round, stop)) return;
-      const exponent = Math.min(round, 30);
-      await clock.sleep(Math.min(limits.retryFirst * 2 ** exponent, limits.retryLongest), stop);
+      await clock.sleep(backOff(limits, round + 1), stop);
     }
   }
 

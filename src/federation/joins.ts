@@ -12,6 +12,7 @@ import type { Refusal } from "../errors.js";
 import type { JsonObject } from "../json/value.js";
 import type { Cancel } from "../ports/cancel.js";
 import type { Intent } from "../ports/storage.js";
+import { backOff } from "./back-off.js";
 import { residentRoom } from "./context.js";
 import type { Federation } from "./context.js";
 import type { HandshakeRequest, Shaken } from "./handshake.js";
@@ -117,9 +118,9 @@ export class Joins {
     const isStopped = (): boolean => stop.aborted;
     let unfinished = await first;
     let waited = 0;
-    for (let pause = limits.retryFirst; unfinished !== undefined && !isStopped(); pause *= 2) {
+    for (let failures = 1; unfinished !== undefined && !isStopped(); failures++) {
       if (waited >= limits.resumeTime) return this.#giveUp(id, unfinished);
-      const ms = Math.min(pause, limits.retryLongest);
+      const ms = backOff(limits, failures);
       await clock.sleep(ms, stop);
       waited += ms;
       if (!isStopped()) unfinished = await this.#attempt(id, stop);

@@ -10,6 +10,7 @@ import { utf8Encode } from "../json/utf8.js";
 import type { JsonValue } from "../json/value.js";
 import type { OperationError } from "../ports/operations.js";
 import type { OutboxEntry, OutboxRow } from "../ports/storage.js";
+import { backOff } from "./back-off.js";
 import type { Federation } from "./context.js";
 import type { EduBatch } from "./edus/module.js";
 import { servedForm } from "./visibility.js";
@@ -122,10 +123,8 @@ export class Outbox {
         observer.onMetric?.({ name: "outbox.failed", value: failures, server: destination });
         await this.#guarded(destination, () => this.#collapse(destination));
       }
-      const exponent = Math.min(Math.max(failures - 1, 0), 30);
-      const longest = limits.retryLongest;
-      const pause = Math.min(limits.retryFirst * 2 ** exponent, longest);
-      await this.#pause(destination, pause, Math.min(failure?.retryAfter ?? 0, longest));
+      const atLeast = Math.min(failure?.retryAfter ?? 0, limits.retryLongest);
+      await this.#pause(destination, backOff(limits, failures), atLeast);
     }
     edus?.queues.release(destination);
     await this.#guarded(destination, () => this.#release(destination));

@@ -12,6 +12,7 @@ import { checkLax } from "../../json/check.js";
 import { domainOf } from "../../ids/grammar.js";
 import type { Cancel } from "../../ports/cancel.js";
 import type { OperationAnswer } from "../../ports/operations.js";
+import { backOff } from "../back-off.js";
 import { refusedBy } from "../context.js";
 import { readDeviceList } from "./device-keys.js";
 import type { DeviceList, DeviceUpdate } from "./edu.js";
@@ -162,9 +163,7 @@ export class DeviceLists {
       if (had.ok && !followed.current) users.set(userId, 0);
       failures = had.ok ? 0 : failures + 1;
       if (had.ok && followed.current) continue;
-      const { retryFirst, retryLongest } = this.#limits;
-      const pause = Math.min(retryFirst * 2 ** Math.min(Math.max(failures - 1, 0), 30), retryLongest);
-      if (users.size > 0) await this.#context.host.clock.sleep(pause, stop);
+      if (users.size > 0) await this.#context.host.clock.sleep(backOff(this.#limits, failures), stop);
     }
     if (this.#waiting.get(server) === users) this.#waiting.delete(server);
   }
