@@ -20,6 +20,9 @@ const only = (name, from, to) => ({
   to: { path: to },
 });
 
+/** What of federation has no engine in it: how servers are found, requests signed, errors and endpoints written. */
+const httpKnows = "^src/federation/(?:discovery/|keys/held\\.ts$|(?:request-auth|endpoints|errors)\\.ts$)";
+
 module.exports = {
   forbidden: [
     ...layering,
@@ -75,7 +78,15 @@ module.exports = {
       comment: "adapters implement ports; they know no engine.",
       severity: "error",
       from: { path: "^src/adapters/" },
-      to: { path: "^src/(?:engine|federation|inspect|cli|testing)/" },
+      to: { path: "^src/(?:engine|federation|inspect|cli|testing)/", pathNot: httpKnows },
+    },
+    {
+      name: "adapter-http",
+      comment:
+        "HTTP is written by the tables of federation and signed by its rules; other adapters know nothing of it.",
+      severity: "error",
+      from: { path: "^src/adapters/", pathNot: "^src/adapters/(?:node-)?http/" },
+      to: { path: "^src/federation/" },
     },
     {
       name: "engine-below-federation",

@@ -22,6 +22,13 @@ export const intendedFolders = Object.freeze([
   "engine",
   "federation",
   "adapters/memory",
+  "adapters/system",
+  "adapters/node-crypto",
+  "adapters/webcrypto",
+  "adapters/sqlite",
+  "adapters/postgres",
+  "adapters/http",
+  "adapters/node-http",
   "testing",
 ]);
 
