@@ -9,7 +9,7 @@ import process from "node:process";
 import { createInterface } from "node:readline";
 import { RoomIndex } from "../src/dag/index.js";
 import type { StateMap } from "../src/dag/index.js";
-import { groupRow, Snapshots } from "../src/engine/snapshot.js";
+import { Snapshots } from "../src/engine/snapshot.js";
 import type { Snapshot } from "../src/engine/snapshot.js";
 import { readEvent } from "../src/event/index.js";
 import type { JsonObject } from "../src/json/index.js";
@@ -170,7 +170,7 @@ function snapshotFigures(file: string): readonly Figure[] {
   for (const json of authChain) add(json);
   let map: StateMap = index.stateOf(state.map((json) => index.idOf(add(json))));
   const snapshots = new Snapshots();
-  const count = 2_000;
+  const count = 10_000;
   const numbers = Array.from({ length: count }, (_, at) => {
     const user = userOf(1 + ((at * 7919) % (MEMBERS - 1)));
     return index.add({ ...neverRead, eventId: `$rename${at}`, stateKey: user, sender: user });
@@ -185,7 +185,7 @@ function snapshotFigures(file: string): readonly Figure[] {
   }
   const perLive = (usedBytes() - before) / count;
   const between = usedBytes();
-  const rows = new Map(live.map((snapshot, at) => [at, groupRow(index, snapshot, at, at - 1)]));
+  const rows = new Map(live.map((snapshot, at) => [at, snapshots.row(index, snapshot, at, at - 1)]));
   const perRow = (usedBytes() - between) / count;
   if (rows.size !== live.length) throw new Error("rows are missing");
   return [

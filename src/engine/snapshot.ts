@@ -1,12 +1,21 @@
 /**
  * States as the engine keeps them: a persistent map in memory, and a place in a chain of changes by which
- * storage keeps what differs. The chain is a Fenwick tree: place p builds on the place that is p without its
- * lowest bit, so that reading a state follows at most log2(p) links and a change is written log2(p)/2 times
- * on average, however many members the room has.
+ * storage keeps what differs. Place p builds on the place that has one less in the lowest digit of p, written in
+ * base {@link RADIX}, that is not 0. So reading a state follows at most 15 links for each digit, and a change is
+ * written about once for each digit, however many members the room has.
  */
 import type { RoomIndex } from "../dag/room-index.js";
 import { ABSENT, StateMap } from "../dag/state-map.js";
 import type { StateEntry, StateGroup } from "../ports/storage.js";
+
+/**
+ * A smaller one shortens chains and writes more: with 2, 10,000 changes are read by 14 links instead of 60, and each is
+ * written 6.6 times instead of 3.5.
+ */
+export const RADIX = 16;
+
+/** Entries of rows are remembered for as many events: those of two digits, which rows of higher places name again. */
+const REMEMBERED = RADIX ** 2;
 
 /** One state of a room. Compared by identity: equal states reached in different ways may be two. */
 export interface Snapshot {
@@ -22,6 +31,7 @@ export interface Snapshot {
 /** Makes the snapshots of one room. */
 export class Snapshots {
   #serial = 0;
+  readonly #entries: (StateEntry | undefined)[] = [];
   readonly empty: Snapshot = this.make(StateMap.empty, undefined, 0, undefined);
 
   make(state: StateMap, base: Snapshot | undefined, place: number, group: number | undefined): Snapshot {
@@ -32,7 +42,7 @@ export class Snapshots {
   after(parent: Snapshot, state: StateMap): Snapshot {
     if (parent.state === state) return parent;
     const place = parent.place + 1;
-    const target = place & (place - 1);
+    const target = place - lowestDigit(place);
     let base: Snapshot = parent;
     while (base.place > target && base.base !== undefined) base = base.base;
     return this.make(state, base, place, undefined);
@@ -54,14 +64,32 @@ export class Snapshots {
     if (best === undefined || least * 2 > state.size) return this.make(state, undefined, 0, undefined);
     return this.after(best, state);
   }
+
+  /** The row of a snapshot, given the numbers of its own group and of its base's. */
+  row(index: RoomIndex, snapshot: Snapshot, group: number, base: number | undefined): StateGroup {
+    const delta: StateEntry[] = [];
+    (snapshot.base?.state ?? StateMap.empty).diff(snapshot.state, (key, _, event) => {
+      delta.push(this.#entry(index, key, event));
+    });
+    // A list that grew has room for sixteen more, and rows may be kept in memory by the ten thousand.
+    return { group, base, place: snapshot.place, delta: delta.slice() };
+  }
+
+  /** The same object for the same event, where rows that name it follow each other: they are kept in memory. */
+  #entry(index: RoomIndex, key: number, event: number): StateEntry {
+    const [type, stateKey] = index.keyAt(key);
+    if (event === ABSENT) return [type, stateKey, undefined];
+    const slot = event % REMEMBERED;
+    const eventId = index.idOf(event);
+    const known = this.#entries[slot];
+    if (known?.[2] === eventId) return known;
+    return (this.#entries[slot] = [type, stateKey, eventId]);
+  }
 }
 
-/** The row of a snapshot, given the numbers of its own group and of its base's. */
-export function groupRow(index: RoomIndex, snapshot: Snapshot, group: number, base: number | undefined): StateGroup {
-  const delta: StateEntry[] = [];
-  (snapshot.base?.state ?? StateMap.empty).diff(snapshot.state, (key, _, event) => {
-    const [type, stateKey] = index.keyAt(key);
-    delta.push([type, stateKey, event === ABSENT ? undefined : index.idOf(event)]);
-  });
-  return { group, base, place: snapshot.place, delta };
+/** The largest power of the radix that divides a place, which is not 0. */
+function lowestDigit(place: number): number {
+  let power = 1;
+  while (place % (power * RADIX) === 0) power *= RADIX;
+  return power;
 }

@@ -26,7 +26,6 @@ import type { Held } from "./held.js";
 import type { RoomMemory } from "./memory.js";
 import { notRecommended, recommended } from "./policy-server.js";
 import type { PolicyServer, Unasked } from "./policy-server.js";
-import { groupRow } from "./snapshot.js";
 import type { Snapshot } from "./snapshot.js";
 
 /** What is lacking: events that storage may have, signatures to verify, what the host's policy or the room's says. */
@@ -340,7 +339,7 @@ export class Workspace {
       if (known !== undefined) return known;
       const base = snapshot.base === undefined ? undefined : groupOf(snapshot.base);
       numbered.set(snapshot, ++lastGroup);
-      groups.push(groupRow(this.index, snapshot, lastGroup, base));
+      groups.push(memory.snapshots.row(this.index, snapshot, lastGroup, base));
       return lastGroup;
     };
     const events = [...this.decided.values()].map((held) => eventRow(held, groupOf));

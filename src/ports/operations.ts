@@ -50,6 +50,14 @@ export interface EventTemplate {
   readonly event: JsonValue;
 }
 
+/** An event that is handed over by itself. */
+export interface HandedEvent {
+  readonly roomId: string;
+  /** As whoever hands it over worked it out. It tells transports what is carried; nobody else has to look at it. */
+  readonly eventId: string;
+  readonly event: JsonValue;
+}
+
 /** Each operation by its name, with what is asked and what is answered. */
 export interface Operations {
   /**
@@ -58,10 +66,8 @@ export interface Operations {
    * this operation with "1", or "2" if the room is of that version.)
    */
   readonly invite: {
-    readonly request: {
-      readonly roomId: string;
+    readonly request: HandedEvent & {
       readonly roomVersion: string;
-      readonly event: JsonValue;
       /** Stripped state or whole events of the room, the create event among them. */
       readonly inviteRoomState: readonly JsonValue[];
     };
@@ -72,9 +78,7 @@ export interface Operations {
     readonly answer: EventTemplate;
   };
   readonly send_join: {
-    readonly request: {
-      readonly roomId: string;
-      readonly event: JsonValue;
+    readonly request: HandedEvent & {
       /** Whether the state may come without the memberships that the joiner can do without at first. */
       readonly omitMembers?: boolean;
     };
@@ -94,7 +98,7 @@ export interface Operations {
     readonly answer: EventTemplate;
   };
   readonly send_knock: {
-    readonly request: { readonly roomId: string; readonly event: JsonValue };
+    readonly request: HandedEvent;
     readonly answer: { readonly knockRoomState: readonly JsonValue[] };
   };
   readonly make_leave: {
@@ -102,7 +106,7 @@ export interface Operations {
     readonly answer: EventTemplate;
   };
   readonly send_leave: {
-    readonly request: { readonly roomId: string; readonly event: JsonValue };
+    readonly request: HandedEvent;
     readonly answer: Readonly<Record<string, never>>;
   };
   /**
@@ -113,8 +117,9 @@ export interface Operations {
     readonly request: { readonly roomId: string; readonly event: JsonValue };
     readonly answer: Readonly<Record<string, never>>;
   };
+  /** One event. The room is a help to find it; transports whose endpoint has no place for it leave it out (HTTP). */
   readonly event: {
-    readonly request: { readonly roomId: string; readonly eventId: string };
+    readonly request: { readonly roomId?: string; readonly eventId: string };
     readonly answer: { readonly event: JsonValue };
   };
   /** The state before an event, whole, with its auth chain. */
