@@ -42,8 +42,8 @@ describe("RoomIndex", () => {
     const number = index.add(event);
     expect([index.size, index.keyCount]).toEqual([3, 1]);
     expect([...index.authEdges(number)].map((at) => index.idOf(at))).toEqual(["$a", "$c"]);
-    expect(index.eventOf(number)).toBe(event);
-    expect(index.get("$b")).toBe(event);
+    expect(index.eventOf(number)).toStrictEqual(event);
+    expect(index.get("$b")).toStrictEqual(event);
     const placeholder = index.numberOf("$a");
     expect(placeholder).not.toBe(ABSENT);
     expect([index.eventOf(placeholder), index.get("$a"), index.keyOf(placeholder)]).toEqual([
@@ -62,7 +62,7 @@ describe("RoomIndex", () => {
     const first = roomEvent("$a", { content: { first: true }, authEvents: ["$x"] });
     const number = index.add(first, { rejected: true });
     expect(index.add(roomEvent("$a", { authEvents: ["$y"], stateKey: "" }), { rejected: false })).toBe(number);
-    expect(index.eventOf(number)).toBe(first);
+    expect(index.eventOf(number)).toStrictEqual(first);
     expect(index.isRejected(number)).toBe(true);
     expect([index.numberOf("$y"), index.keyCount, index.size]).toEqual([ABSENT, 0, 2]);
     const other = index.add(roomEvent("$b"));
