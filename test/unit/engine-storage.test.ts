@@ -340,7 +340,7 @@ describe("an event of a state that was given, rejected once its history is known
 });
 
 describe("what storage is given", () => {
-  it("[cap:state-before-after v:10] a state is as many links from a whole one as its place has in digits of base 16", async () => {
+  it("[cap:state-before-after v:10] a state is as many links from a whole one as the digits of its place", async () => {
     const told = story();
     for (let at = 0; at < 200; at++)
       told.state(`name${at}`, "m.room.name", at % 2 === 0 ? BOB : ALICE, { name: String(at) });
