@@ -399,7 +399,7 @@ export function joinRemotely(federation: Federation, request: HandshakeRequest, 
   const { roomId, userId, partial, cancel } = request;
   const omitMembers = partial === true ? { omitMembers: true } : {};
   return shake(federation, request, "join", async (server, { version, event, eventId }) => {
-    const sent = await host.transport.request(server, "send_join", { roomId, event, ...omitMembers }, cancel);
+    const sent = await host.transport.request(server, "send_join", { roomId, eventId, event, ...omitMembers }, cancel);
     if (!sent.ok) return failedBy(server, sent.error);
     const state = listOf(sent.value.state);
     const authChain = listOf(sent.value.authChain);
@@ -465,8 +465,8 @@ function withRecommendation(sent: JsonObject, theirs: JsonValue, state: readonly
 export async function knockRemotely(federation: Federation, request: HandshakeRequest): Promise<Result<JsonObject>> {
   const { host } = federation;
   const { roomId, userId, cancel } = request;
-  const knocked = await shake(federation, request, "knock", async (server, { version, event }) => {
-    const sent = await host.transport.request(server, "send_knock", { roomId, event }, cancel);
+  const knocked = await shake(federation, request, "knock", async (server, { version, event, eventId }) => {
+    const sent = await host.transport.request(server, "send_knock", { roomId, eventId, event }, cancel);
     if (!sent.ok) return failedBy(server, sent.error);
     const shown = await readKnockState(host, version.rules, roomId, sent.value.knockRoomState);
     const state = shown.map((one) => ({ ...one }));
@@ -481,8 +481,8 @@ export async function knockRemotely(federation: Federation, request: HandshakeRe
 export async function leaveRemotely(federation: Federation, request: HandshakeRequest): Promise<Result<JsonObject>> {
   const { host } = federation;
   const { roomId, userId, cancel } = request;
-  const left = await shake(federation, request, "leave", async (server, { event }) => {
-    const sent = await host.transport.request(server, "send_leave", { roomId, event }, cancel);
+  const left = await shake(federation, request, "leave", async (server, { event, eventId }) => {
+    const sent = await host.transport.request(server, "send_leave", { roomId, eventId, event }, cancel);
     if (!sent.ok) return failedBy(server, sent.error);
     await host.storage.removeOutside(roomId, userId, cancel);
     return { ok: true, value: event };

@@ -34,10 +34,10 @@ export async function inviteRemotely(federation: Federation, room: Room, request
   if (server === undefined) return refuse("bad_identifier", `${target} is no user id`);
   const prepared = await room.prepare({ type: "m.room.member", stateKey: target, sender, content }, cancel);
   if (!prepared.ok) return prepared;
-  const { json } = prepared.value;
+  const { eventId, json } = prepared.value;
   const inviteRoomState = previewOf(room, sender);
   const { roomId } = room;
-  const asked = { roomId, roomVersion: room.version.id, event: json, inviteRoomState };
+  const asked = { roomId, roomVersion: room.version.id, eventId, event: json, inviteRoomState };
   const sent = await host.transport.request(server, "invite", asked, cancel);
   if (!sent.ok) return refusedBy(server, sent.error);
   const cosigned = await withSignatureOf(federation, room, json, { server, theirs: sent.value.event, cancel });

@@ -84,7 +84,7 @@ const texts: Readonly<Record<OperationName, readonly string[]>> = {
   make_leave: ["roomId", "userId"],
   send_leave: ["roomId"],
   exchange_third_party_invite: ["roomId"],
-  event: ["roomId", "eventId"],
+  event: ["eventId"],
   state: ["roomId", "eventId"],
   state_ids: ["roomId", "eventId"],
   event_auth: ["roomId", "eventId"],

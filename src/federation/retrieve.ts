@@ -29,6 +29,45 @@ export async function serveEvent(
   origin: string,
   { roomId, eventId }: OperationRequest<"event">,
 ): Promise<OperationResult<"event">> {
+  if (roomId === undefined) return serveEventOf(federation, origin, eventId, await roomsWith(federation, eventId));
+  if (typeof roomId !== "string") return fail("bad_request", "`roomId` must be a string");
+  return serveEventIn(federation, origin, roomId, eventId);
+}
+
+/** Rooms in which an event of one id is looked for. Only where ids are chosen (versions 1 and 2) there is a second. */
+const MAX_ROOMS = 10;
+
+async function roomsWith({ host }: Federation, eventId: string): Promise<readonly string[]> {
+  const { storage } = host;
+  if (storage.roomsWith !== undefined) return storage.roomsWith(eventId);
+  const found: string[] = [];
+  for (const roomId of await storage.roomIds()) {
+    if ((await storage.readEvents(roomId, [eventId])).length > 0) found.push(roomId);
+    if (found.length >= MAX_ROOMS) break;
+  }
+  return found;
+}
+
+/** The endpoint names no room. That there is such an event is not for those to know who may read none of its rooms. */
+async function serveEventOf(
+  federation: Federation,
+  origin: string,
+  eventId: string,
+  roomIds: readonly string[],
+): Promise<OperationResult<"event">> {
+  for (const roomId of roomIds.slice(0, MAX_ROOMS)) {
+    const served = await serveEventIn(federation, origin, roomId, eventId);
+    if (served.ok) return served;
+  }
+  return fail("not_found", `${eventId} is not here, or not for ${origin} to read`);
+}
+
+async function serveEventIn(
+  federation: Federation,
+  origin: string,
+  roomId: string,
+  eventId: string,
+): Promise<OperationResult<"event">> {
   const readable = await readableRoom(federation, origin, roomId);
   if (!readable.ok) return readable;
   const reading = readable.value;

@@ -193,6 +193,11 @@ export interface Storage {
   openRoom(roomId: string, cancel?: Cancel): Awaitable<OpenedRoom | undefined>;
   /** The events that are there, in any order. */
   readEvents(roomId: string, eventIds: readonly string[], cancel?: Cancel): Awaitable<readonly StoredEvent[]>;
+  /**
+   * The rooms that have an event of this id; where ids are hashes there is one at most. HTTP asks for an event without
+   * saying of which room it is. Absent: the event is looked for in every room.
+   */
+  roomsWith?(eventId: string, cancel?: Cancel): Awaitable<readonly string[]>;
   /** Accepted events with a position, in order of position. */
   readTimeline(roomId: string, range: TimelineRange, cancel?: Cancel): Awaitable<readonly StoredEvent[]>;
   /** These groups and every group that they build on, in any order. */

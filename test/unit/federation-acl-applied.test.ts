@@ -60,12 +60,18 @@ async function requestsOf(world: World, roomId: string): Promise<Requests> {
   const knock = await member(world, roomId, dora, "knock");
   return {
     make_join: { roomId, userId: dora, versions: [VERSION] },
-    send_join: { roomId, event: await member(world, roomId, dora, "join") },
+    send_join: { roomId, eventId: "$given", event: await member(world, roomId, dora, "join") },
     make_knock: { roomId, userId: dora, versions: [VERSION] },
-    send_knock: { roomId, event: knock },
+    send_knock: { roomId, eventId: "$given", event: knock },
     make_leave: { roomId, userId: carol },
-    send_leave: { roomId, event: await member(world, roomId, carol, "leave") },
-    invite: { roomId, roomVersion: VERSION, event: signedBy(VERSION, "c", invite), inviteRoomState: [] },
+    send_leave: { roomId, eventId: "$given", event: await member(world, roomId, carol, "leave") },
+    invite: {
+      roomId,
+      roomVersion: VERSION,
+      eventId: "$given",
+      event: signedBy(VERSION, "c", invite),
+      inviteRoomState: [],
+    },
     state: { roomId, eventId },
     state_ids: { roomId, eventId },
     event_auth: { roomId, eventId },

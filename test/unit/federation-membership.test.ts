@@ -787,7 +787,7 @@ describe.each([
   it.each(cases)("an event that is $what: $code", async ({ code, event, from = "b", roomId: named }) => {
     const { world, roomId, good } = await scene();
     const before = await rowsOf(world.node("a").storage);
-    const sent = await world.ask(from, "a", name, { roomId: named ?? roomId, event: event(good) });
+    const sent = await world.ask(from, "a", name, { roomId: named ?? roomId, eventId: "$given", event: event(good) });
     expect(sent.ok ? "ok" : sent.error.code).toBe(code);
     expect(await rowsOf(world.node("a").storage)).toEqual(before);
     expect(world.faults()).toEqual([]);
@@ -796,10 +796,10 @@ describe.each([
   it("and nothing of it when it is right, also when it comes again", async () => {
     const { world, roomId, good } = await scene();
     const event = signed(good);
-    const first = await world.ask("b", "a", name, { roomId, event });
+    const first = await world.ask("b", "a", name, { roomId, eventId: "$given", event });
     expect(first.ok).toBe(true);
     const stored = await rowsOf(world.node("a").storage);
-    expect(await world.ask("b", "a", name, { roomId, event })).toEqual(first);
+    expect(await world.ask("b", "a", name, { roomId, eventId: "$given", event })).toEqual(first);
     expect(await rowsOf(world.node("a").storage)).toEqual(stored);
     expect(await world.membership("a", roomId, bob)).toBe(membership);
     if (!first.ok) return;
@@ -842,10 +842,10 @@ describe("a join that a server of the room is asked for", () => {
       "policy_refused",
     );
     const event = signedBy("10", "b", { ...(made.value.event as JsonObject), origin_server_ts: 1 });
-    expect(await codeOf(world.ask("b", "a", "send_join", { roomId, event }))).toBe("policy_refused");
+    expect(await codeOf(world.ask("b", "a", "send_join", { roomId, eventId: "$given", event }))).toBe("policy_refused");
     expect(await world.membership("a", roomId, bob)).toBe("leave");
     blocked.clear();
-    expect(await codeOf(world.ask("b", "a", "send_join", { roomId, event }))).toBe("ok");
+    expect(await codeOf(world.ask("b", "a", "send_join", { roomId, eventId: "$given", event }))).toBe("ok");
   });
 
   it("is refused as it is handed over, for every way in which it can be wrong", async () => {
@@ -856,7 +856,7 @@ describe("a join that a server of the room is asked for", () => {
     const good = { ...(made.value.event as JsonObject), origin_server_ts: 1 };
     const before = await world.view("a", roomId);
     const handed = (event: JsonObject, from: string = "b"): Promise<string> =>
-      codeOf(world.ask(from, "a", "send_join", { roomId, event }));
+      codeOf(world.ask(from, "a", "send_join", { roomId, eventId: "$given", event }));
     const wrong: readonly JsonObject[] = [
       { ...good, type: "m.room.topic" },
       { ...good, content: { membership: "knock" } },
@@ -884,7 +884,7 @@ describe("a join that a server of the room is asked for", () => {
     if (!made.ok) throw new Error(made.error.reason);
     const event = signedBy("10", "b", { ...(made.value.event as JsonObject), origin_server_ts: 1 });
     const before = [...(await world.room("a", roomId)).current.events()].map(({ type }) => type).sort();
-    const sent = await world.ask("b", "a", "send_join", { roomId, event });
+    const sent = await world.ask("b", "a", "send_join", { roomId, eventId: "$given", event });
     if (!sent.ok) throw new Error(sent.error.reason);
     expect(sent.value.state.map((one) => (one as JsonObject)["type"]).sort()).toEqual(before);
     expect(sent.value.state.some((one) => (one as JsonObject)["state_key"] === bob)).toBe(false);
@@ -1052,7 +1052,9 @@ describe.each(["8", "10", "11", "12", "I.1"])("a restricted room of version %s",
     const made = await done(room.template({ type: "m.room.member", stateKey: bob, sender: bob, content: {} }));
     const content = { membership: "join", join_authorised_via_users_server: alice };
     const event = signedBy(version, "b", { ...made, content });
-    expect(await codeOf(world.ask("b", "a", "send_join", { roomId: room.roomId, event }))).toBe("forbidden");
+    expect(await codeOf(world.ask("b", "a", "send_join", { roomId: room.roomId, eventId: "$given", event }))).toBe(
+      "forbidden",
+    );
     expect(room.current.membership(bob)).toBe("leave");
   });
 });

@@ -25,6 +25,7 @@ async function sentJoin(world: World, roomId: string, omitMembers: boolean): Pro
   const event = { ...given, origin_server_ts: 1, ...(inPdu ? { event_id: "$join:b.example" } : {}) };
   const sent = await world.ask("b", "a", "send_join", {
     roomId,
+    eventId: "$given",
     event: signedBy(version, "b", event),
     ...(omitMembers ? { omitMembers } : {}),
   });
@@ -707,7 +708,7 @@ describe("a room whose members are not known yet", () => {
     expect(await codeOf(world.ask("c", "b", "make_leave", { roomId, userId: carol }))).toBe("not_found");
     const event = { type: "m.room.member" };
     for (const name of ["send_join", "send_knock", "send_leave"] as const) {
-      expect(await codeOf(world.ask("e", "b", name, { roomId, event }))).toBe("not_found");
+      expect(await codeOf(world.ask("e", "b", name, { roomId, eventId: "$given", event }))).toBe("not_found");
     }
     const eventId = joinOf(room);
     for (const name of ["state", "state_ids"] as const) {

@@ -119,13 +119,13 @@ describe("a host that is asked for too much", () => {
     busy = true;
     expect(await world.ask("a", "b", "make_join", { roomId, userId: alice, versions })).toEqual(asLimited);
     expect(await world.ask("a", "b", "make_knock", { roomId, userId: alice, versions })).toEqual(asLimited);
-    expect(await world.ask("a", "b", "send_join", { roomId, event })).toEqual(asLimited);
+    expect(await world.ask("a", "b", "send_join", { roomId, eventId: "$given", event })).toEqual(asLimited);
     await world.server("a").invite({ roomId: theirs, userId: alice, target: bob });
     expect(world.callsOf("invite")[0]?.answer).toEqual(asLimited);
     expect(await world.membership("b", roomId, alice)).toBe("leave");
     expect(await world.server("b").roomsOf(bob)).toEqual([{ roomId, membership: "join" }]);
     busy = false;
-    expect(await codeOf(world.ask("a", "b", "send_join", { roomId, event }))).toBe("ok");
+    expect(await codeOf(world.ask("a", "b", "send_join", { roomId, eventId: "$given", event }))).toBe("ok");
     expect(await world.membership("b", roomId, alice)).toBe("join");
   });
 

@@ -3,13 +3,13 @@
  * for those that never were there; and what becomes of a redacted form where it arrives.
  */
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { createMemoryStorage } from "../../src/adapters/memory/index.js";
 import { Room, StateView } from "../../src/engine/index.js";
 import { redact } from "../../src/event/redact.js";
 import type { JsonObject, JsonValue } from "../../src/json/index.js";
-import type { OperationName } from "../../src/ports/index.js";
+import type { OperationName, Storage } from "../../src/ports/index.js";
 import { versionOf } from "../support/engine.js";
-import { codeOf, done, nameOf, pduOf, userOf, worldOf } from "../support/servers.js";
-import type { World } from "../support/servers.js";
+import { codeOf, done, nameOf, pduOf, userOf, World, worldOf } from "../support/servers.js";
 
 const VERSIONS = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "I.1"] as const;
 const SETTINGS = ["world_readable", "shared", "invited", "joined"] as const;
@@ -335,6 +335,35 @@ describe.each(["1", "10", "12"])("a server outside of a room of version %s", (ve
       expect(await about("state_ids", "there")).toBe("forbidden");
     },
   );
+
+  it(`[cap:visibility-server v:${version}] that names no room, as over HTTP, gets what it may see`, async () => {
+    const lookups = ["by the storage", "room by room"] as const;
+    for (const lookup of lookups) {
+      const world = new World();
+      const storage: Storage = { ...createMemoryStorage() };
+      if (lookup === "room by room") delete storage.roomsWith;
+      await world.add("a", { storage });
+      for (const name of ["b", "d"]) await world.add(name);
+      // A room that comes before the event's own.
+      await done(world.server("a").create({ version, creator: alice, preset: "public" }));
+      const initialState = [{ type: "m.room.history_visibility", content: { history_visibility: "joined" } }];
+      const room = await done(world.server("a").create({ version, creator: alice, preset: "public", initialState }));
+      const tale = new Tale(world, room.roomId, version);
+      await tale.say("early");
+      await tale.join("join", "b");
+      const given = async (name: string, server: string): Promise<string> => {
+        const answer = await world.ask(server, "a", "event", { eventId: tale.id(name) });
+        return answer.ok ? tale.formOf(name, answer.value.event) : answer.error.reason;
+      };
+      expect(await given("early", "b")).toBe("redacted");
+      expect(await given("join", "b")).toBe("whole");
+      tale.ids.set("none", "$none");
+      // That there is such an event is not for strangers to know.
+      for (const name of ["early", "none"]) {
+        expect(await given(name, "d")).toBe(`${tale.id(name)} is not here, or not for d.example to read`);
+      }
+    }
+  });
 
   it(`[cap:visibility-server v:${version}] that never was there gets nothing at all`, async () => {
     const tale = await Tale.begin(version, "world_readable");

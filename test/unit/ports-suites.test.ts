@@ -288,7 +288,7 @@ describe("the network in memory", () => {
     let deep: readonly unknown[] = [];
     for (let at = 0; at < 100_000; at++) deep = [deep];
     network.transport("b").listen(() => Promise.resolve({ ok: false, error: { code: "too_large", reason: "deep" } }));
-    const request = { roomId: "!r:x", event: deep as never };
+    const request = { roomId: "!r:x", eventId: "$a", event: deep as never };
     expect(await network.transport("a").request("b", "send_leave", request)).toMatchObject({
       error: { code: "too_large" },
     });

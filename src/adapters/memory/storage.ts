@@ -52,6 +52,8 @@ export function createMemoryStorage(): Storage {
     openRoom: (roomId: string) => ofRoom(roomId, undefined, openedRoom),
     readEvents: (roomId: string, eventIds: readonly string[]) =>
       ofRoom(roomId, [], (room) => eventsOf(room, new Set(eventIds))),
+    roomsWith: (eventId: string) =>
+      [...rooms].flatMap(([roomId, room]) => (eventsOf(room, new Set([eventId])).length > 0 ? [roomId] : [])),
     readTimeline: (roomId: string, range: TimelineRange) => ofRoom(roomId, [], (room) => timelineOf(room, range)),
     readStateGroups: (roomId: string, groups: readonly number[]) =>
       ofRoom(roomId, [], (room) => groupsOf(room, groups)),

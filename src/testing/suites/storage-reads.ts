@@ -64,6 +64,28 @@ export const readChecks: readonly StorageCheck[] = [
     },
   ],
   [
+    "the rooms that have an event are found by its id, where the storage can tell",
+    async (storage) => {
+      if (storage.roomsWith === undefined) return;
+      expectEqual(await storage.roomsWith("$a"), [], "roomsWith in an empty storage");
+      const other = "!other:one.example";
+      const inOther = { roomId: other, record: record(1, { roomId: other }) };
+      await commit(
+        storage,
+        batch(undefined, { events: [event("a"), event("both")], pending: { put: [pending("p")], remove: [] } }),
+      );
+      await commit(
+        storage,
+        batch(undefined, { ...inOther, events: [event("both"), event("c", { verdict: rejected })] }),
+      );
+      expectEqual(await storage.roomsWith("$a"), [ROOM], "roomsWith");
+      expectSameSet(await storage.roomsWith("$both"), [ROOM, other], "roomsWith of an id that two rooms have");
+      expectEqual(await storage.roomsWith("$c"), [other], "roomsWith of a rejected event");
+      expectEqual(await storage.roomsWith("$p"), [], "roomsWith of an event that is not decided");
+      expectEqual(await storage.roomsWith("$none"), [], "roomsWith of an unknown event");
+    },
+  ],
+  [
     "events are read back as they were put, and unknown ids are left out",
     async (storage) => {
       const events: readonly StoredEvent[] = [
