@@ -58,7 +58,9 @@ export class WorkingState {
   #lookupFor(number: number, event: RoomEvent): StateLookup {
     const { index } = this;
     return (type, stateKey) => {
-      const key = index.keyNumber(type, stateKey);
+      // Most of what a member's event is judged by is the member.
+      const own = stateKey === event.stateKey && type === event.type;
+      const key = own ? index.keyOf(number) : index.keyNumber(type, stateKey);
       if (key !== ABSENT) {
         const current = this.get(key);
         if (current !== ABSENT && !index.isRejected(current)) return index.eventOf(current);
