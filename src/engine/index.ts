@@ -3,6 +3,8 @@
  *
  * @module
  */
+export { auditStorage } from "./audit.js";
+export type { AuditFinding, AuditOptions, AuditReport } from "./audit.js";
 export { CancelledError, Canceller, withDeadline } from "./cancel.js";
 export type { Control, Patch } from "./control.js";
 export type { CreateRoomOptions, CreationPlan, InitialState } from "./create.js";
