@@ -45,14 +45,12 @@ export interface WireContext {
 /** A request as it was read, or what it is answered. */
 export type DecodedRequest =
   | {
-      readonly [N in OperationName]: {
-        readonly ok: true;
-        readonly name: N;
-        /** What was decoded: nobody has looked at its fields. */
-        readonly request: OperationRequest<N>;
-        readonly endpoint: Endpoint;
-      };
-    }[OperationName]
+      readonly ok: true;
+      readonly name: OperationName;
+      /** What was decoded, for the operation of that name: nobody has looked at its fields. */
+      readonly request: OperationRequest<OperationName>;
+      readonly endpoint: Endpoint;
+    }
   | {
       readonly ok: false;
       readonly error: OperationError;
@@ -78,18 +76,18 @@ export interface Received {
   readonly content: JsonValue | undefined;
 }
 
-/** One way in which an operation is written: there and back. */
+/** How an operation is written to one of its endpoints, and read there. */
 export interface WireForm<N extends OperationName> {
-  readonly endpoint: Endpoint;
   /** `undefined`: this request cannot be asked so. */
   readonly write: (request: OperationRequest<N>, context: WireContext) => Parts | undefined;
-  readonly read: (received: Received) => OperationRequest<N>;
+  /** `undefined`: the body is not such as the endpoint takes. Nothing in it has to hold otherwise. */
+  readonly read: (received: Received) => OperationRequest<N> | undefined;
   readonly writeAnswer: (answer: OperationAnswer<N>, context: WireContext) => JsonValue;
   /** `undefined`: this is no answer to it. */
   readonly readAnswer: (content: JsonValue, asked: WireRequest) => OperationAnswer<N> | undefined;
 }
 
-/** All ways to ask each operation, the best one first. */
+/** A form for each endpoint of each operation, in the order of `operationTable`. */
 export type WireForms = {
   readonly [N in keyof Operations]: readonly [WireForm<N>, ...WireForm<N>[]];
 };
