@@ -208,7 +208,7 @@ const every: readonly Task[] = ["parse", "canonical", "id", "id from text", "pdu
 const TASKS: Readonly<Record<string, readonly Task[]>> = {
   ours: every,
   [OURS_ON_NODE]: every,
-  [FLOOR]: ["parse", "canonical", "id", "id from text", "Ed25519"],
+  [FLOOR]: ["parse", "canonical", "id", "id by noble", "id from text", "Ed25519"],
   ruma: every,
   synapse: ["parse", "canonical", "id from text", "verify", "Ed25519"],
 };

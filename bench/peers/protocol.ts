@@ -24,7 +24,15 @@ export type Request =
 
 /** What is done with a sample event. */
 export type Task =
-  "parse" | "canonical" | "id" | "id from text" | "pdu" | "verify" | "verify by Node" | "Ed25519" | "Ed25519 by Node";
+  | "parse"
+  | "canonical"
+  | "id"
+  /** The floor below `id` where SHA-256 is JavaScript, too. */
+  | "id by noble"
+  | "id from text"
+  | "pdu"
+  | "verify"
+  | "Ed25519";
 
 /** Milliseconds of one resolution, by part. */
 export interface Resolved {

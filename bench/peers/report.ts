@@ -114,18 +114,31 @@ export function aloneTable(rooms: readonly MeasuredRoom[]): string {
 interface TaskRow {
   readonly name: string;
   readonly task: Task;
-  readonly floor?: { readonly task: Task; readonly name: string };
+  readonly floor?: Floor;
+  /** The floor of the same on Node, where it is another. */
+  readonly onNode?: Floor;
+}
+
+interface Floor {
+  readonly task: Task;
+  readonly name: string;
 }
 
 const PARSE = "JSON.parse";
 const STRINGIFY = "JSON.stringify";
 const SHA = "SHA-256 (OpenSSL)";
+const NOBLE = "SHA-256 (noble)";
 const ED25519 = { task: "Ed25519", name: "Ed25519 (OpenSSL)" } as const;
 
 const taskRows: readonly TaskRow[] = [
   { name: "text to a strict value", task: "parse", floor: { task: "parse", name: PARSE } },
   { name: "canonical JSON", task: "canonical", floor: { task: "canonical", name: STRINGIFY } },
-  { name: "event id", task: "id", floor: { task: "id", name: `${STRINGIFY}, ${SHA}` } },
+  {
+    name: "event id",
+    task: "id",
+    floor: { task: "id by noble", name: `${STRINGIFY}, ${NOBLE}` },
+    onNode: { task: "id", name: `${STRINGIFY}, ${SHA}` },
+  },
   {
     name: "event id from text",
     task: "id from text",
@@ -150,7 +163,8 @@ export function tasksTable(all: readonly TaskRuns[]): string {
   const rows = taskRows.flatMap((row) => {
     const plain = { ...row, contender: "ours" };
     if (!platformTasks.includes(row.task)) return [plain];
-    return [plain, { ...row, contender: OURS_ON_NODE, name: `${row.name}, on Node` }];
+    const floor = row.onNode ?? row.floor;
+    return [plain, { ...plain, contender: OURS_ON_NODE, name: `${row.name}, on Node`, ...(floor && { floor }) }];
   });
   const head = ["a second", "ours", "floor", "× floor", "ruma", "ratio", "Synapse", "ratio", "the floor"];
   return table(
@@ -232,8 +246,8 @@ export function goalsOf(measured: readonly MeasuredRoom[], tasks: readonly TaskR
   const rooms = new Rooms(measured);
   const large = measured.filter((room) => !small(room));
   const one = (name: string, ratios: Ratios | undefined): readonly Named[] => [{ name, ratios }];
-  const toFloor = (task: Task, contender = "ours"): readonly Named[] =>
-    one("", ratiosOf(taskTimes(tasks, contender, task), taskTimes(tasks, FLOOR, task)));
+  const toFloor = (task: Task, contender = "ours", floor = task): readonly Named[] =>
+    one("", ratiosOf(taskTimes(tasks, contender, task), taskTimes(tasks, FLOOR, floor)));
   const few = [1_000, 10_000, 50_000, 100_000].map((members) => ({ members, changes: 50 }));
   const deep = [10_000, 100_000].map((powerEvents) => ({ powerEvents }));
   return [
@@ -307,8 +321,14 @@ export function goalsOf(measured: readonly MeasuredRoom[], tasks: readonly TaskR
       1.5,
     ),
     judged("canonical JSON to JSON.stringify: ≤ 3", toFloor("canonical"), "at most", 3),
-    judged("event id to JSON.stringify and SHA-256: ≤ 2.5", toFloor("id"), "at most", 2.5),
-    judged("  the same with Node's SHA-256", toFloor("id", OURS_ON_NODE), "at most", 2.5),
+    judged(
+      "event id to JSON.stringify and noble's SHA-256: ≤ 2.5",
+      toFloor("id", "ours", "id by noble"),
+      "at most",
+      2.5,
+    ),
+    judged("event id on Node to JSON.stringify and Node's SHA-256: ≤ 2.5", toFloor("id", OURS_ON_NODE), "at most", 2.5),
+    judged("  noble's to JSON.stringify and Node's SHA-256", toFloor("id"), "at most", 2.5),
     judged("strict parse to JSON.parse: ≤ 1.6", toFloor("parse"), "at most", 1.6),
   ];
 }
