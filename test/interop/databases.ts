@@ -1,0 +1,34 @@
+/** What `test/interop/install.sh` installed: drivers by the shapes that the adapters want of them, and a folder. */
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { root } from "../../scripts/entries.mjs";
+import type { PgPool } from "../../src/adapters/postgres/index.js";
+import type { SqliteHandle } from "../../src/adapters/sqlite/index.js";
+
+export const installed = `${root}.cache/databases/`;
+if (!existsSync(`${installed}stamp`)) throw new Error("run test/interop/install.sh first");
+const require = createRequire(`${installed}package.json`);
+
+export interface SqliteDatabase extends SqliteHandle {
+  close(): void;
+}
+
+/** Opens a file with better-sqlite3. */
+export function openFile(file: string): SqliteDatabase {
+  const Database = require("better-sqlite3") as new (file: string) => SqliteDatabase;
+  return new Database(file);
+}
+
+export interface TestPool extends PgPool {
+  on(event: "error", listener: (error: unknown) => void): unknown;
+  query(text: string, values?: readonly unknown[]): Promise<{ readonly rows: readonly Record<string, unknown>[] }>;
+  end(): Promise<void>;
+}
+
+/** A pool of pg. What happens to connections that nobody uses is nobody's concern here. */
+export function openPool(url: string, options: { readonly max?: number } = {}): TestPool {
+  const { Pool } = require("pg") as { Pool: new (config: object) => TestPool };
+  const pool = new Pool({ connectionString: url, ...options });
+  pool.on("error", () => undefined);
+  return pool;
+}
