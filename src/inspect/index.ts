@@ -24,3 +24,6 @@ export { plainReport } from "./json.js";
 export type { JsonOptions, PlainReport } from "./json.js";
 export { formatClosing, formatExplanation, formatReport, formatSummary, formatTraces, printable } from "./format.js";
 export type { FormatOptions } from "./format.js";
+export { foldRuns, graphOf } from "./graph.js";
+export type { FoldOptions, GraphEvent, GraphNode, RoomGraph, Standing } from "./graph.js";
+export { formatDot, formatMermaid } from "./graph-text.js";
