@@ -53,8 +53,9 @@ export function encodeRequest<N extends OperationName>(
 ): readonly WireRequest[] {
   return operationTable[name].endpoints.flatMap((endpoint): readonly WireRequest[] => {
     const parts = formAt(name, endpoint)?.write(request, context);
-    if (parts === undefined) return [];
-    const asked = { method: endpoint.method, uri: uriOf(endpoint, parts) };
+    const uri = parts && uriOf(endpoint, parts);
+    if (parts === undefined || uri === undefined) return [];
+    const asked = { method: endpoint.method, uri };
     return [parts.content === undefined ? asked : { ...asked, content: parts.content }];
   });
 }

@@ -24,8 +24,12 @@ function unescaped(text: string): string | undefined {
   }
 }
 
-/** The target of a request, from `/_matrix/` on. */
-export function uriOf({ path }: Endpoint, parts: Parts): string {
+/** What no path can say: URLs with these are read as others, escaped or not. */
+const UNSAYABLE: ReadonlySet<string> = new Set(["", ".", ".."]);
+
+/** The target of a request, from `/_matrix/` on; `undefined` where there is none that says it. */
+export function uriOf({ path }: Endpoint, parts: Parts): string | undefined {
+  if (Object.values(parts.path).some((text) => UNSAYABLE.has(text))) return undefined;
   const filled = path.replace(/\{(\w+)\}/g, (_, name: string) => escaped(parts.path[name] ?? ""));
   const query = (parts.query ?? []).map(([name, value]) => `${name}=${escaped(value)}`).join("&");
   return query === "" ? filled : `${filled}?${query}`;
