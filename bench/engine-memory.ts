@@ -21,7 +21,7 @@ import { forkRoom, growTrunk } from "./room.js";
 export interface Figure {
   readonly name: string;
   readonly value: number;
-  readonly unit: "ms" | "MB" | "B";
+  readonly unit: "ms" | "MB" | "B" | "%";
 }
 
 const MEMBERS = 50_000;

@@ -1,18 +1,21 @@
-/** `npm run bench [-- events | resolution | engine | memory] [--json]`. */
+/** `npm run bench [-- events | signatures | resolution | engine | memory | join] [--json]`. */
 import process from "node:process";
 import { measureEngine } from "./engine.js";
 import { measureEngineMemory, runChild } from "./engine-memory.js";
 import { eventTasks } from "./events.js";
+import { FULL_JOIN, measureFullJoin, runFullJoin } from "./full-join.js";
 import { measureTasks } from "./measure.js";
 import type { Row } from "./measure.js";
 import { measureResolution } from "./resolution.js";
+import { measureSignatures } from "./signatures.js";
 import { figuresTable, growthTable, rowsTable } from "./table.js";
 
-const PARTS: readonly string[] = ["events", "resolution", "engine", "memory"];
+const PARTS: readonly string[] = ["events", "signatures", "resolution", "engine", "memory", "join"];
 
 const flags = process.argv.slice(2);
 const child = flags.find((flag) => flag.startsWith("--child="))?.slice("--child=".length);
 if (child === undefined) await main();
+else if (child === FULL_JOIN) await runFullJoin(flags.at(-1) ?? "");
 else await runChild(child, flags.at(-1) ?? "");
 
 function print(rows: readonly Row[]): void {
@@ -36,6 +39,8 @@ async function main(): Promise<void> {
   const wants = (part: string): boolean => parts.length === 0 || parts.includes(part);
   const eventRows = wants("events") ? await measureTasks(eventTasks()) : [];
   if (!json) print(eventRows);
+  const signatureRows = wants("signatures") ? await measureSignatures() : [];
+  if (!json) print(signatureRows);
   const resolution = wants("resolution") ? measureResolution() : { rows: [], growth: [] };
   if (!json) {
     print(resolution.rows);
@@ -46,13 +51,13 @@ async function main(): Promise<void> {
     print(engine.rows);
     printTable("how the engine grows", engine.growth, () => growthTable(engine.growth));
   }
-  const figures = wants("memory") ? measureEngineMemory() : [];
+  const figures = [...(wants("memory") ? measureEngineMemory() : []), ...(wants("join") ? measureFullJoin() : [])];
   if (!json) {
     printTable("large rooms and memory", figures, () => figuresTable(figures));
     return;
   }
   const { node, v8 } = process.versions;
-  const rows = [...eventRows, ...resolution.rows, ...engine.rows];
+  const rows = [...eventRows, ...signatureRows, ...resolution.rows, ...engine.rows];
   const growth = [...resolution.growth, ...engine.growth];
   process.stdout.write(`${JSON.stringify({ unit: "ms", node, v8, rows, growth, figures }, null, 2)}\n`);
 }

@@ -1,0 +1,154 @@
+/** A join whose signatures are verified, against bare Ed25519 of the same on as many threads, in the same run. */
+import { spawnSync } from "node:child_process";
+import { createPrivateKey, sign } from "node:crypto";
+import type { KeyObject } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { performance } from "node:perf_hooks";
+import process from "node:process";
+import { createManualClock, createMemoryNetwork, createMemoryStorage } from "../src/adapters/memory/index.js";
+import { createSeededRandom } from "../src/adapters/memory/index.js";
+import { createWorkerPoolVerifier, nodeSha256 } from "../src/adapters/node-crypto/index.js";
+import { encodeUnpadded, publicKeyFromSeed, useSha256 } from "../src/crypto/index.js";
+import { hostOf, Rooms } from "../src/engine/index.js";
+import { attachSignature, eventSignedBytes, planSignatures, readEvent } from "../src/event/index.js";
+import type { VerifyKey } from "../src/event/index.js";
+import type { JsonObject } from "../src/json/index.js";
+import type { Keys } from "../src/ports/index.js";
+import type { RoomVersion } from "../src/versions/index.js";
+import type { Figure } from "./engine-memory.js";
+import { begin, HERE, joinOf, joinRoom, populate } from "./engine-room.js";
+import type { JoinAnswer } from "./engine-room.js";
+import { bareThreads } from "./signatures.js";
+
+const MEMBERS = 50_000;
+const KEY_ID = "ed25519:a";
+const THREADS = 2;
+/** The child of bench/main.ts that joins. */
+export const FULL_JOIN = "full-join";
+
+/** A server's seed is its name, filled up. */
+function seedOf(server: string): Uint8Array {
+  return Uint8Array.from({ length: 32 }, (_, at) => server.charCodeAt(at % server.length));
+}
+
+const keysOf = new Map<string, { readonly key: VerifyKey; readonly privateKey: KeyObject }>();
+
+function keyOf(server: string): { readonly key: VerifyKey; readonly privateKey: KeyObject } {
+  const known = keysOf.get(server);
+  if (known !== undefined) return known;
+  const [seed, key] = [seedOf(server), publicKeyFromSeed(seedOf(server))];
+  const [d, x] = [encodeUnpadded(seed, "url-safe"), encodeUnpadded(key, "url-safe")];
+  const made = {
+    key: { key },
+    privateKey: createPrivateKey({ key: { kty: "OKP", crv: "Ed25519", d, x }, format: "jwk" }),
+  };
+  keysOf.set(server, made);
+  return made;
+}
+
+/** With a true signature in the place of one that only looks like it; hashes do not cover signatures. */
+function signed({ rules }: RoomVersion, event: JsonObject): JsonObject {
+  const sender = event["sender"] as string;
+  const server = sender.slice(sender.indexOf(":") + 1);
+  const signature = new Uint8Array(sign(null, eventSignedBytes(rules, event), keyOf(server).privateKey));
+  return attachSignature({ ...event, signatures: {} }, { server, keyId: KEY_ID, signature });
+}
+
+export function measureFullJoin(): readonly Figure[] {
+  const folder = mkdtempSync(join(tmpdir(), "roomdag-bench-"));
+  try {
+    const file = join(folder, "join.json");
+    const chronicle = populate(MEMBERS);
+    const { event, state, authChain } = joinOf(chronicle);
+    const lines = (events: readonly JsonObject[]): string =>
+      events.map((one) => JSON.stringify(signed(chronicle.version, one))).join("\n");
+    writeFileSync(file, lines([event, ...state]));
+    writeFileSync(`${file}.chain`, lines(authChain));
+    const argv = ["--expose-gc", process.argv[1] ?? "", `--child=${FULL_JOIN}`, file];
+    const { status, stdout } = spawnSync(process.execPath, argv, { stdio: ["ignore", "pipe", "inherit"] });
+    if (status !== 0) throw new Error("the child failed");
+    return JSON.parse(stdout.toString()) as readonly Figure[];
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+function read(path: string): JsonObject[] {
+  return readFileSync(path, "utf8")
+    .split("\n")
+    .map((line) => JSON.parse(line) as JsonObject);
+}
+
+function keysBy(verify: Keys["verify"]): Keys {
+  return {
+    sign: () => ({ keyId: KEY_ID, signature: new Uint8Array(64) }),
+    lookup: (requests) => requests.map(({ server }) => keyOf(server).key),
+    verify,
+  };
+}
+
+export async function runFullJoin(file: string): Promise<void> {
+  const [event, ...state] = read(file);
+  if (event === undefined) throw new Error("the file is empty");
+  const answer: JoinAnswer = { event, state, authChain: read(`${file}.chain`) };
+  useSha256(nodeSha256);
+  const chronicle = begin();
+  const events = answer.state.length + answer.authChain.length;
+  // Keys are made, and code is warm, before anything counts.
+  await joining(chronicle, joinOf(begin()), undefined);
+  const before = await bareTime(chronicle.version, answer);
+  const pool = createWorkerPoolVerifier({ workers: THREADS });
+  const cpu = process.cpuUsage();
+  const joined = await joining(chronicle, answer, pool.verify);
+  const { user, system } = process.cpuUsage(cpu);
+  await pool.close();
+  const free = await joining(chronicle, answer, undefined);
+  const after = await bareTime(chronicle.version, answer);
+  const bare = (before + after) / 2;
+  const figures: readonly Figure[] = [
+    { name: `joining a room of ${events.toLocaleString("en")} events, signatures verified`, value: joined, unit: "ms" },
+    { name: "  processor time of that, all threads", value: (user + system) / 1000, unit: "ms" },
+    { name: `  bare crypto.verify of the same signatures on ${THREADS} threads, before`, value: before, unit: "ms" },
+    { name: "  the same, after", value: after, unit: "ms" },
+    { name: "  the join without signatures", value: free, unit: "ms" },
+    { name: "  all but Ed25519", value: 100 * (1 - bare / joined), unit: "%" },
+  ];
+  process.stdout.write(JSON.stringify(figures));
+}
+
+/** Milliseconds that a join takes; without `verify`, every signature is taken for valid. */
+async function joining(
+  chronicle: Parameters<typeof joinRoom>[1],
+  answer: JoinAnswer,
+  verify: Keys["verify"] = (requests) => requests.map(() => true),
+): Promise<number> {
+  const storage = createMemoryStorage();
+  const host = hostOf({
+    server: HERE,
+    storage,
+    transport: createMemoryNetwork().transport(HERE),
+    keys: keysBy(verify),
+    clock: createManualClock(1_800_000_000_000),
+    random: createSeededRandom("bench"),
+  });
+  (globalThis as { readonly gc?: () => void }).gc?.();
+  const before = performance.now();
+  await joinRoom({ rooms: new Rooms(host), storage }, chronicle, answer);
+  return performance.now() - before;
+}
+
+async function bareTime({ rules }: RoomVersion, { event, state, authChain }: JoinAnswer): Promise<number> {
+  const requests = [event, ...state, ...authChain].flatMap((json) => {
+    const parsed = readEvent(rules, json);
+    if (!parsed.ok) throw new Error(parsed.error.reason);
+    return planSignatures(rules, parsed.value, (server) => keyOf(server).key).checks;
+  });
+  const threads = bareThreads(requests, THREADS);
+  try {
+    return await threads.run();
+  } finally {
+    await threads.close();
+  }
+}
