@@ -17,7 +17,7 @@ export interface WorkerPoolOptions {
   readonly workers?: number;
   /** The most signatures in one message to a thread. 64 by default. */
   readonly batch?: number;
-  /** Calls of fewer signatures stay on the calling thread. 6 by default (docs/crypto-adapters.md says why). */
+  /** Calls of fewer signatures stay on the calling thread. 4 by default (docs/crypto-adapters.md says why). */
   readonly threshold?: number;
   /**
    * How many signatures may be on their way to the threads and back; 65,536 by default. A call beyond that is
@@ -43,6 +43,8 @@ export interface WorkerPoolVerifier extends NodeVerifier {
 const AHEAD = 8;
 /** Parts of a call for each thread: the last to end then ends soon after the others. */
 const PARTS = 4;
+/** Of less, a message and its answer cost a tenth of what they are about. */
+const SMALLEST_PART = 8;
 /** The bytes of messages in one part: events of the largest size are not copied by the hundred. */
 const PART_BYTES = 1_000_000;
 /** Threads that end one after the other with no answer between them: there will be no answers. */
@@ -92,7 +94,7 @@ class Pool {
     this.#options = {
       workers: checkCount("workers", options.workers ?? availableParallelism()),
       batch: checkCount("batch", options.batch ?? 64),
-      threshold: checkCount("threshold", options.threshold ?? 6),
+      threshold: checkCount("threshold", options.threshold ?? 4),
       maxQueued: checkCount("maxQueued", options.maxQueued ?? 65_536),
       maxKeys: checkCount("maxKeys", options.maxKeys ?? USUAL_KEYS),
     };
@@ -142,7 +144,9 @@ class Pool {
 
   #enqueue(requests: readonly VerifyRequest[], cancel: Cancel | undefined): Promise<readonly boolean[]> {
     const { workers, batch } = this.#options;
-    const ends = cut(requests, Math.min(batch, Math.ceil(requests.length / (workers * PARTS))), PART_BYTES);
+    const share = Math.ceil(requests.length / workers);
+    const part = Math.max(Math.ceil(share / PARTS), Math.min(share, SMALLEST_PART));
+    const ends = cut(requests, Math.min(batch, part), PART_BYTES);
     this.#queued += requests.length;
     this.#jobs++;
     return new Promise((resolve, reject) => {
