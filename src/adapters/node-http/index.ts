@@ -1,0 +1,10 @@
+/**
+ * Federation over HTTPS for Node: who listens for other servers, and who finds and asks them.
+ *
+ * @module
+ */
+export { createNodeConnector, defaultNodeConnectorLimits } from "./connector.js";
+export type { NodeConnector, NodeConnectorLimits, NodeConnectorMetric, NodeConnectorOptions } from "./connector.js";
+export type { OpenSocket } from "./agent.js";
+export { createHostResolver } from "./resolver.js";
+export type { HostResolver, HostResolverOptions } from "./resolver.js";
