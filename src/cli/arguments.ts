@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import type { CheckArguments } from "./check.js";
 import type { DemoArguments } from "./demo.js";
 import { Failure } from "./failure.js";
+import type { CheckStoreArguments } from "./serve/check-store.js";
 
 export type Command =
   | { readonly command: "help" }
@@ -10,7 +11,10 @@ export type Command =
   | { readonly command: "oracle" }
   | { readonly command: "demo"; readonly options: DemoArguments }
   | { readonly command: "bench"; readonly file: string; readonly iterations: number }
-  | { readonly command: "check"; readonly options: CheckArguments };
+  | { readonly command: "check"; readonly options: CheckArguments }
+  | { readonly command: "check-store"; readonly options: CheckStoreArguments }
+  /** Both read the rest themselves. */
+  | { readonly command: "serve" | "client"; readonly args: readonly string[] };
 
 const flags = {
   help: { type: "boolean", short: "h" },
@@ -24,6 +28,8 @@ const flags = {
   summary: { type: "boolean" },
   "no-color": { type: "boolean" },
   iters: { type: "string" },
+  store: { type: "string" },
+  database: { type: "string" },
 } as const;
 
 type Flag = keyof typeof flags;
@@ -37,22 +43,25 @@ const demoFlags = {
 } as const;
 
 const allowed: Readonly<Record<"check" | "oracle" | "bench", readonly Flag[]>> = {
-  check: ["room-version", "room", "keys", "explain", "json", "trace", "summary", "no-color"],
+  check: ["room-version", "room", "keys", "explain", "json", "trace", "summary", "no-color", "store", "database"],
   oracle: [],
   bench: ["iters"],
 };
 
 /** @throws Failure with a sentence when the arguments make no sense. */
 export function parseArguments(args: readonly string[], colour: boolean): Command {
-  if (args[0] === "demo") return demoOf(args.slice(1), colour);
+  const [first, ...others] = args;
+  if (first === "demo") return demoOf(others, colour);
+  if (first === "serve" || first === "client") return { command: first, args: others };
   const { values, positionals } = parse(() => parseFlags(args));
   const [name, ...rest] = positionals;
   if (values.help === true || name === "help") return { command: "help" };
   if (values.version === true) return { command: "version" };
+  if (name === "serve" || name === "client") throw new Failure(`${name} comes before its flags`);
   if (name === "demo") throw new Failure("demo comes before its flags: roomdag demo --version 12");
   if (name !== "check" && name !== "oracle" && name !== "bench") {
     const problem = name === undefined ? "no command is given" : `there is no command ${name}`;
-    throw new Failure(`${problem}: it is check, demo, oracle or bench`);
+    throw new Failure(`${problem}: it is check, demo, serve, client, oracle or bench`);
   }
   const stray = (Object.keys(values) as Flag[]).find((flag) => !allowed[name].includes(flag));
   if (stray !== undefined) throw new Failure(`${name} takes no --${stray}`);
@@ -61,20 +70,25 @@ export function parseArguments(args: readonly string[], colour: boolean): Comman
     return { command: "oracle" };
   }
   if (name === "bench") return benchOf(rest, values.iters);
-  if (rest.length === 0) throw new Failure("check takes at least one file");
+  return values.store === undefined && values.database === undefined
+    ? { command: "check", options: checkOf(rest, values, colour) }
+    : { command: "check-store", options: storeOf(rest, values) };
+}
+
+type Values = ReturnType<typeof parseFlags>["values"];
+
+function checkOf(paths: readonly string[], values: Values, colour: boolean): CheckArguments {
+  if (paths.length === 0) throw new Failure("check takes at least one file, or --store DIR");
   return {
-    command: "check",
-    options: {
-      paths: rest,
-      roomVersion: values["room-version"],
-      roomId: values.room,
-      keys: values.keys,
-      explain: values.explain,
-      json: values.json === true,
-      trace: values.trace === true,
-      summary: values.summary === true,
-      colour: colour && values["no-color"] !== true,
-    },
+    paths,
+    roomVersion: values["room-version"],
+    roomId: values.room,
+    keys: values.keys,
+    explain: values.explain,
+    json: values.json === true,
+    trace: values.trace === true,
+    summary: values.summary === true,
+    colour: colour && values["no-color"] !== true,
   };
 }
 
@@ -103,4 +117,10 @@ function benchOf([what, file, ...more]: readonly string[], iters = "20"): Comman
   if (what !== "resolve" || file === undefined || more.length > 0) throw new Failure("bench takes: resolve FILE");
   if (!/^[1-9][0-9]{0,6}$/.test(iters)) throw new Failure("--iters is a number from 1 to 9999999");
   return { command: "bench", file, iterations: Number(iters) };
+}
+
+function storeOf(files: readonly string[], { store: data, database, room, json }: Values): CheckStoreArguments {
+  if (data === undefined) throw new Failure("--database belongs to --store DIR");
+  if (files.length > 0) throw new Failure("check takes files or --store DIR, not both");
+  return { data, database, roomId: room, json: json === true };
 }

@@ -33,6 +33,13 @@ async function run(command: Command): Promise<number> {
       return runDemo(command.options, output);
     case "check":
       return runCheck(command.options, output, errors);
+    case "serve":
+      // What a server stands on is loaded for servers alone.
+      return (await import("./serve/main.js")).runServe(command.args, ownVersion());
+    case "client":
+      return (await import("./client/main.js")).runClient(command.args, output, errors);
+    case "check-store":
+      return (await import("./serve/check-store.js")).runCheckStore(command.options, output);
   }
 }
 

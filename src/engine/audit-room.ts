@@ -10,7 +10,28 @@ import type { Pdu } from "../event/pdu.js";
 import { compareCodePoints } from "../json/compare.js";
 import type { RoomChanges, StateGroup, StoredEvent } from "../ports/storage.js";
 import type { RoomVersion } from "../versions/room-version.js";
-import type { AuditFinding } from "./audit.js";
+import { membershipOf } from "./state-view.js";
+
+/** Something that is not as it should be. */
+export interface AuditFinding {
+  readonly kind:
+    /** A row cannot be read, or is not what its key says. */
+    | "event"
+    /** A content hash does not match, and the row says that it does. */
+    | "hash"
+    /** The rules judge otherwise than the row says. */
+    | "verdict"
+    /** A state is not what comes of the events. */
+    | "state"
+    /** The room's record does not fit its events: extremities, positions, the current state. */
+    | "record"
+    /** A row of what waits, or of what is to be sent, points at nothing. */
+    | "reference";
+  readonly roomId?: string;
+  /** A sentence for a person. */
+  readonly reason: string;
+  readonly events: readonly string[];
+}
 
 /** All that is stored of a room, at one revision. */
 export interface StoredRoom extends RoomChanges {
@@ -273,6 +294,7 @@ class RoomAudit {
       this.#say("record", "the forward extremities are not sorted, or one is there twice", ...forwardExtremities);
     }
     const followed = this.#followed();
+    const cameLast = this.#lastComing();
     for (const id of ends) {
       const row = this.#rows.get(id);
       if (row === undefined) this.#say("record", "it is a forward extremity, and is not stored", id);
@@ -285,10 +307,23 @@ class RoomAudit {
     for (const { eventId, verdict, position = 0, stateAfter } of this.#rows.values()) {
       const isNews = verdict.standing === "accepted" && position > 0 && stateAfter !== undefined;
       if (!isNews || ends.has(eventId) || followed.has(eventId)) continue;
-      // What came with the state of a join has descendants that need not be known here.
-      if ((this.#pdus.get(eventId)?.depth ?? 0) < liveDepth) continue;
+      // What came with the state of a join has descendants that need not be known here, and who was gone for a while
+      // left an end behind.
+      if ((this.#pdus.get(eventId)?.depth ?? 0) < liveDepth || position < cameLast) continue;
       this.#say("record", "nothing accepted follows it, and it is no forward extremity", eventId);
     }
+  }
+
+  /**
+   * The last join. If nobody of this server was in the room then, it came by another server and took the place of
+   * whatever was an end here before; from the events alone one cannot tell.
+   */
+  #lastComing(): number {
+    const joins = [...this.#rows.values()].filter(({ eventId, verdict }) => {
+      const pdu = this.#pdus.get(eventId);
+      return verdict.standing === "accepted" && pdu?.type === "m.room.member" && membershipOf(pdu) === "join";
+    });
+    return joins.reduce((last, { position = last }) => Math.max(last, position), Number.NEGATIVE_INFINITY);
   }
 
   /** Events that an accepted one follows, and one that does. */

@@ -8,27 +8,9 @@ import type { StateGroup, Storage } from "../ports/storage.js";
 import { roomVersions } from "../versions/index.js";
 import type { RoomVersionRegistry } from "../versions/registry.js";
 import { auditRoom } from "./audit-room.js";
+import type { AuditFinding } from "./audit-room.js";
 
-/** Something that is not as it should be. */
-export interface AuditFinding {
-  readonly kind:
-    /** A row cannot be read, or is not what its key says. */
-    | "event"
-    /** A content hash does not match, and the row says that it does. */
-    | "hash"
-    /** The rules judge otherwise than the row says. */
-    | "verdict"
-    /** A state is not what comes of the events. */
-    | "state"
-    /** The room's record does not fit its events: extremities, positions, the current state. */
-    | "record"
-    /** A row of what waits, or of what is to be sent, points at nothing. */
-    | "reference";
-  readonly roomId?: string;
-  /** A sentence for a person. */
-  readonly reason: string;
-  readonly events: readonly string[];
-}
+export type { AuditFinding };
 
 export interface AuditOptions {
   /** One room; by default every room that is stored, and the queues to other servers. */
