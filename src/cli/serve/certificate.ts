@@ -19,7 +19,7 @@ export interface SelfSigned {
   readonly notAfter: number;
 }
 
-/** P-256 with SHA-256: what every TLS library can verify. The certificate says that it signs no others. */
+/** P-256 with SHA-256, which every TLS library can verify. It is for this server, and no authority for others. */
 export function selfSignedCertificate({ host, notBefore, notAfter }: SelfSigned): CertificateAndKey {
   const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const publicKey = createPublicKey(privateKey).export({ type: "spki", format: "der" });
@@ -71,11 +71,10 @@ function commonName(host: string): string {
 function extensions(host: string): readonly Buffer[] {
   // GeneralName: dNSName is [2], iPAddress [7], both implicit.
   const general = isIP(host) === 0 ? der(0x82, Buffer.from(host, "ascii")) : der(0x87, addressBytes(host));
-  const critical = boolean(true);
   return [
-    // basicConstraints: no authority. keyUsage: digitalSignature. extKeyUsage: serverAuth. subjectAltName.
-    sequence(oid("2.5.29.19"), critical, octetString(sequence())),
-    sequence(oid("2.5.29.15"), critical, octetString(der(0x03, Buffer.of(7, 0x80)))),
+    // basicConstraints: no authority. extKeyUsage: serverAuth. subjectAltName. A keyUsage would have to allow to sign
+    // certificates, or OpenSSL takes it for one that somebody else has issued.
+    sequence(oid("2.5.29.19"), boolean(true), octetString(sequence())),
     sequence(oid("2.5.29.37"), octetString(sequence(oid("1.3.6.1.5.5.7.3.1")))),
     sequence(oid("2.5.29.17"), octetString(sequence(general))),
   ];

@@ -48,7 +48,7 @@ export async function signingKeys(path: string, make: boolean): Promise<FiledKey
   if (text !== undefined) return parseKeyFile(text, path);
   if (!make) throw new Failure(`there is no signing key at ${path}`);
   const version = randomBytes(6).toString("hex").slice(0, 8);
-  const key: FiledKey = { keyId: `ed25519:a_${version}`, seed: randomBytes(32) };
+  const key: FiledKey = { keyId: `ed25519:a_${version}`, seed: new Uint8Array(randomBytes(32)) };
   await createPrivate(path, formatKey(key));
   return [key];
 }
