@@ -6,9 +6,9 @@ import type { Rooms } from "../engine/rooms.js";
 import { checkStateDependent } from "../auth/check.js";
 import { signaturesChecked } from "../auth/verdict.js";
 import { readEvent } from "../event/loose.js";
-import { isState } from "../event/pdu.js";
 import { get, isObject } from "../json/value.js";
 import type { JsonObject, JsonValue } from "../json/value.js";
+import type { Cancel } from "../ports/cancel.js";
 import type { Directory } from "../ports/directory.js";
 import { isServerAllowed, parseServerAcl } from "./acl.js";
 import type { ServerAcl } from "./acl.js";
@@ -116,7 +116,11 @@ export function currentlyRefused(room: Room, event: JsonObject): Refusal | undef
 }
 
 /** What is shown of a room to those who are not in it: whole events of the few keys that tell what it is. */
-export function previewOf(room: Room, ...userIds: readonly string[]): readonly JsonValue[] {
+export async function previewOf(
+  room: Room,
+  userIds: readonly string[],
+  cancel?: Cancel,
+): Promise<readonly JsonValue[]> {
   const keys = [
     ["m.room.create", ""],
     ["m.room.join_rules", ""],
@@ -127,10 +131,9 @@ export function previewOf(room: Room, ...userIds: readonly string[]): readonly J
     ["m.room.encryption", ""],
     ...userIds.map((userId) => ["m.room.member", userId] as const),
   ] as const;
-  return keys.flatMap(([type, stateKey]) => {
-    const event = room.state(type, stateKey);
-    return event !== undefined && isState(event) && "json" in event ? [(event as { json: JsonObject }).json] : [];
-  });
+  const ids = keys.flatMap(([type, stateKey]) => room.state(type, stateKey)?.eventId ?? []);
+  const rows = new Map((await room.rows(ids, cancel)).map((row) => [row.eventId, row.json]));
+  return ids.flatMap((id) => rows.get(id) ?? []);
 }
 
 /** A membership event in a request: what has to hold of it before anything else is looked at. */

@@ -200,7 +200,7 @@ export async function serveSendKnock(
 ): Promise<OperationResult<"send_knock">> {
   const adopted = await adopt(federation, origin, { roomId, event, membership: "knock" });
   if (!adopted.ok) return adopted;
-  return answer<"send_knock">({ knockRoomState: previewOf(adopted.value.room) });
+  return answer<"send_knock">({ knockRoomState: await previewOf(adopted.value.room, []) });
 }
 
 export async function serveSendLeave(

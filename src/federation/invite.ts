@@ -35,7 +35,7 @@ export async function inviteRemotely(federation: Federation, room: Room, request
   const prepared = await room.prepare({ type: "m.room.member", stateKey: target, sender, content }, cancel);
   if (!prepared.ok) return prepared;
   const { eventId, json } = prepared.value;
-  const inviteRoomState = previewOf(room, sender);
+  const inviteRoomState = await previewOf(room, [sender], cancel);
   const { roomId } = room;
   const asked = { roomId, roomVersion: room.version.id, eventId, event: json, inviteRoomState };
   const sent = await host.transport.request(server, "invite", asked, cancel);
