@@ -1,11 +1,12 @@
 /** What `test/interop/install.sh` installed: drivers by the shapes that the adapters want of them, and a folder. */
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
-import { root } from "../../scripts/entries.mjs";
+import process from "node:process";
 import type { PgPool } from "../../src/adapters/postgres/index.js";
 import type { SqliteHandle } from "../../src/adapters/sqlite/index.js";
 
-export const installed = `${root}.cache/databases/`;
+/** Tests, and the programs that they start, run in the repository's root. */
+export const installed = `${process.cwd()}/.cache/databases/`;
 if (!existsSync(`${installed}stamp`)) throw new Error("run test/interop/install.sh first");
 const require = createRequire(`${installed}package.json`);
 

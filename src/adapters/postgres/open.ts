@@ -46,20 +46,17 @@ export async function openPostgresStorage(pool: PgPool, options: PostgresOptions
   await checkDatabase(sqlOver(pool, { prepare: false }));
   await migrate(sqlOver(pool, { prepare: false }), quoted);
   const sql = sqlOver(pool, { prepare });
+  const holder = await settingOf(sql, "SELECT gen_random_uuid() AS value");
   const others = otherStatements(quoted);
   return Object.freeze({
-    storage: Object.freeze({ ...roomCalls(sql, roomStatements(quoted), others), ...otherCalls(sql, others) }),
+    storage: Object.freeze({ ...roomCalls(sql, roomStatements(quoted), others, holder), ...otherCalls(sql, others) }),
     keys: Object.freeze(keyStore(sql, others)),
     toDevice: Object.freeze(takenStore(sql, others, bounds)),
   });
 }
 
 async function checkDatabase(sql: Sql): Promise<void> {
-  const setting = async (name: string): Promise<string> => {
-    const row = await sql.get("SELECT current_setting($1) AS value", name);
-    if (row === undefined) throw new Error(`PostgreSQL does not tell its setting ${name}`);
-    return textOf(row, "value");
-  };
+  const setting = (name: string): Promise<string> => settingOf(sql, "SELECT current_setting($1) AS value", name);
   const encoding = await setting("server_encoding");
   if (encoding !== "UTF8") {
     throw new UsageError(`the database keeps text in ${encoding}: create one with ENCODING 'UTF8'`);
@@ -69,4 +66,10 @@ async function checkDatabase(sql: Sql): Promise<void> {
       "synchronous_commit is off, so what was committed may be lost: set it to on for this role or database",
     );
   }
+}
+
+async function settingOf(sql: Sql, text: string, ...values: readonly string[]): Promise<string> {
+  const row = await sql.get(text, ...values);
+  if (row === undefined) throw new Error(`PostgreSQL answers nothing to ${text}`);
+  return textOf(row, "value");
 }

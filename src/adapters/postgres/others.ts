@@ -36,7 +36,7 @@ export function otherStatements(schema: string) {
       " WHERE leases.holder = excluded.holder OR leases.until <= $4" +
       " OR ($4 < excluded.until AND leases.until > $5)",
     transaction: `SELECT row FROM ${schema}.transactions WHERE origin = $1 AND transaction_id = $2`,
-    record:
+    recordAnswer:
       `WITH forgotten AS (DELETE FROM ${schema}.transactions WHERE answered_at < $5` +
       " AND NOT (origin = $1 AND transaction_id = $2))" +
       ` INSERT INTO ${schema}.transactions (origin, transaction_id, answered_at, row) VALUES ($1, $2, $3, $4)` +
@@ -125,7 +125,7 @@ export function otherCalls(sql: Sql, on: OtherStatements): OtherCalls {
     recordTransaction: async (answer, forgetBefore) => {
       const { origin, transactionId, answeredAt } = answer;
       const key = [escapeName(origin), escapeName(transactionId)];
-      await sql.run(on.record, ...key, bounded(answeredAt), answers.write(answer), bounded(forgetBefore));
+      await sql.run(on.recordAnswer, ...key, bounded(answeredAt), answers.write(answer), bounded(forgetBefore));
     },
 
     readOutside: async (userId) => {

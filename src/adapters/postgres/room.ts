@@ -22,6 +22,16 @@ import type { OtherStatements } from "./others.js";
 /** Rows of one statement: many in one message, and none of a size that a server refuses. */
 const AT_ONCE = 5_000;
 
+/**
+ * Seconds that a writer who lost a race has for itself. Without them, whoever won and goes on writing would be first
+ * again, since the other has to read what changed and decide anew; with them, writers take turns.
+ */
+const TURN = 0.25;
+const PAUSE = 0.003;
+
+/** Whether nobody else has the turn. */
+const freeFor = (holder: string): string => `(turn IS NULL OR turn = ${holder} OR turn_until < clock_timestamp())`;
+
 /** The statements over one schema. */
 export function roomStatements(schema: string) {
   const room = `(SELECT id FROM ${schema}.rooms WHERE room_id = $1)`;
@@ -29,11 +39,13 @@ export function roomStatements(schema: string) {
   return {
     roomIds: `SELECT room_id FROM ${schema}.rooms`,
     record: `SELECT row FROM ${schema}.rooms WHERE room_id = $1`,
-    revision: `SELECT revision FROM ${schema}.rooms WHERE room_id = $1`,
     pending: `SELECT row FROM ${schema}.pending WHERE room = ${room}`,
     waiting: `SELECT row FROM ${schema}.waiting WHERE room = ${room}`,
     changed: `${events} AND put_at > $2`,
     events: `${events} AND event_id = ANY ($2::text[]) AND put_at IS NOT NULL`,
+    roomsWith:
+      `SELECT room_id FROM ${schema}.events JOIN ${schema}.rooms ON rooms.id = events.room` +
+      " WHERE event_id = $1 AND put_at IS NOT NULL",
     forwards: `${events} AND standing < 2 AND position >= $2 ORDER BY position LIMIT $3`,
     backwards: `${events} AND standing < 2 AND position <= $2 ORDER BY position DESC LIMIT $3`,
     groups:
@@ -46,7 +58,16 @@ export function roomStatements(schema: string) {
     create:
       `INSERT INTO ${schema}.rooms (room_id, revision, row) VALUES ($1, $2, $3)` +
       " ON CONFLICT DO NOTHING RETURNING id",
-    advance: `UPDATE ${schema}.rooms SET revision = $2, row = $3 WHERE room_id = $1 AND revision = $4 RETURNING id`,
+    advance:
+      `UPDATE ${schema}.rooms SET revision = $2, row = $3, turn = NULL, turn_until = NULL` +
+      ` WHERE room_id = $1 AND revision = $4 AND ${freeFor("$5")} RETURNING id`,
+    // What is written of a turn may be lost.
+    revisionNow:
+      "SELECT revision, set_config('synchronous_commit', 'off', true)" + ` FROM ${schema}.rooms WHERE room_id = $1`,
+    takeTurn:
+      `UPDATE ${schema}.rooms SET turn = $2, turn_until = clock_timestamp() + make_interval(secs => $3)` +
+      ` WHERE room_id = $1 AND ${freeFor("$2")}`,
+    pause: "SELECT pg_sleep($1)",
     putEvents:
       `INSERT INTO ${schema}.events (room, put_at, ${eventColumns}) SELECT $1::bigint, $2::bigint, *` +
       " FROM unnest($3::text[], $4::smallint[], $5::text[], $6::smallint[], $7::bigint[], $8::bigint[], $9::bigint[]," +
@@ -84,10 +105,11 @@ export type RoomStatements = ReturnType<typeof roomStatements>;
 /** The part of a storage that rooms are read and written by. */
 export type RoomCalls = Pick<
   Storage,
-  "roomIds" | "openRoom" | "readEvents" | "readTimeline" | "readStateGroups" | "changesSince" | "commit"
+  "roomIds" | "openRoom" | "readEvents" | "roomsWith" | "readTimeline" | "readStateGroups" | "changesSince" | "commit"
 >;
 
-export function roomCalls(sql: Sql, on: RoomStatements, others: OtherStatements): RoomCalls {
+/** @param holder who takes turns, unlike any other's */
+export function roomCalls(sql: Sql, on: RoomStatements, others: OtherStatements, holder: string): RoomCalls {
   async function opened({ get, all }: Statements, room: string): Promise<OpenedRoom | undefined> {
     const row = await get(on.record, room);
     if (row === undefined) return undefined;
@@ -105,6 +127,8 @@ export function roomCalls(sql: Sql, on: RoomStatements, others: OtherStatements)
       const wanted = [...new Set(eventIds)].map(escapeName);
       return wanted.length === 0 ? [] : (await sql.all(on.events, escapeName(roomId), wanted)).map(eventOf);
     },
+    roomsWith: async (eventId) =>
+      (await sql.all(on.roomsWith, escapeName(eventId))).map((row) => nameOf(row, "room_id")),
     readTimeline: async (roomId, { from, direction, limit }) => {
       const range = [bounded(from), bounded(Math.max(0, limit))];
       return (await sql.all(on[direction], escapeName(roomId), ...range)).map(eventOf);
@@ -119,7 +143,11 @@ export function roomCalls(sql: Sql, on: RoomStatements, others: OtherStatements)
       }),
     commit: async (batch) => {
       checkBatch(batch);
-      return await sql.writing((statements) => write(statements, on, others, batch));
+      for (;;) {
+        const result = await sql.writing((statements) => write(statements, on, others, holder, batch));
+        if (result !== "not our turn") return result;
+        await sql.get(on.pause, PAUSE);
+      }
     },
   };
 }
@@ -156,17 +184,23 @@ async function write(
   statements: Statements,
   on: RoomStatements,
   others: OtherStatements,
+  holder: string,
   batch: Batch,
-): Promise<CommitResult> {
-  const { get } = statements;
+): Promise<CommitResult | "not our turn"> {
+  const { get, run } = statements;
   const { expected, record } = batch;
   const roomId = escapeName(batch.roomId);
   const given = [roomId, record.revision, records.write(record)] as const;
   // Writes the room's row, so that another writer waits here and finds another revision then.
-  const written = expected === undefined ? await get(on.create, ...given) : await get(on.advance, ...given, expected);
+  const written =
+    expected === undefined ? await get(on.create, ...given) : await get(on.advance, ...given, expected, holder);
   if (written === undefined) {
-    const found = await get(on.revision, roomId);
-    return { committed: false, revision: found && integerOf(found, "revision") };
+    const found = await get(on.revisionNow, roomId);
+    const revision = found && integerOf(found, "revision");
+    if (expected === undefined || revision === undefined) return { committed: false, revision };
+    if (revision === expected) return "not our turn";
+    await run(on.takeTurn, roomId, holder, TURN);
+    return { committed: false, revision };
   }
   const room = integerOf(written, "id");
   const numbers = await writeEvents(statements, on, room, record.revision, batch.events);

@@ -18,7 +18,16 @@ export function postgresMigrations(schema: string): readonly (readonly string[])
   const index = (name: string, on: string): string => `CREATE INDEX ${name} ON ${schema}.${on}`;
   return [
     [
-      table("rooms", `id ${NUMBER}`, `room_id ${NAME} UNIQUE`, "revision bigint NOT NULL", "row text NOT NULL"),
+      // Until `turn_until`, nobody but `turn` commits: see `commit`.
+      table(
+        "rooms",
+        `id ${NUMBER}`,
+        `room_id ${NAME} UNIQUE`,
+        "revision bigint NOT NULL",
+        "row text NOT NULL",
+        "turn uuid",
+        "turn_until timestamptz",
+      ),
       // An event that is only named by a state has no `pdu` and no `put_at`, which is the revision that put it last.
       table(
         "events",
@@ -34,7 +43,7 @@ export function postgresMigrations(schema: string): readonly (readonly string[])
         'redacted_by text COLLATE "C"',
         "verdict text",
         "pdu text",
-        "UNIQUE (room, event_id)",
+        "UNIQUE (event_id, room)",
       ),
       index("events_by_revision", "events (room, put_at) WHERE put_at IS NOT NULL"),
       index("events_by_position", "events (room, position) WHERE standing < 2 AND position IS NOT NULL"),

@@ -29,7 +29,7 @@ export const eventColumns =
 
 /** In place of the row of the same event; of an event that was only named so far too. */
 export const replacesEvent: string =
-  "ON CONFLICT (room, event_id) DO UPDATE SET " +
+  "ON CONFLICT (event_id, room) DO UPDATE SET " +
   `put_at, ${eventColumns}`
     .split(", ")
     .filter((column) => column !== "event_id")

@@ -25,7 +25,7 @@ export const otherStatements = {
     " ON CONFLICT (destination) DO UPDATE SET holder = excluded.holder, until = excluded.until" +
     " WHERE holder = excluded.holder OR until <= ? OR (? < excluded.until AND until > ?)",
   transaction: "SELECT row FROM transactions WHERE origin = ? AND transaction_id = ?",
-  record: "REPLACE INTO transactions (origin, transaction_id, answered_at, row) VALUES (?, ?, ?, ?)",
+  recordAnswer: "REPLACE INTO transactions (origin, transaction_id, answered_at, row) VALUES (?, ?, ?, ?)",
   forget: "DELETE FROM transactions WHERE answered_at < ?",
   outside: "SELECT row FROM outside",
   outsideOf: "SELECT row FROM outside WHERE user_id = ?",
@@ -96,7 +96,13 @@ export function otherCalls(sql: Sql): OtherCalls {
     recordTransaction: (answer, forgetBefore) =>
       sql.writing(() => {
         const { origin, transactionId, answeredAt } = answer;
-        sql.run(on.record, escapeName(origin), escapeName(transactionId), bounded(answeredAt), answers.write(answer));
+        sql.run(
+          on.recordAnswer,
+          escapeName(origin),
+          escapeName(transactionId),
+          bounded(answeredAt),
+          answers.write(answer),
+        );
         sql.run(on.forget, bounded(forgetBefore));
       }),
 

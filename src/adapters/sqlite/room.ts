@@ -35,6 +35,9 @@ export const roomStatements = {
   events:
     `SELECT ${eventColumns} ${LISTED} events ON room = ${ROOM} AND event_id = listed.value` +
     " WHERE put_at IS NOT NULL",
+  roomsWith:
+    "SELECT room_id FROM events CROSS JOIN rooms ON rooms.id = events.room" +
+    " WHERE event_id = ? AND put_at IS NOT NULL",
   forwards: `${EVENTS} WHERE room = ${ROOM} AND standing < 2 AND position >= ? ORDER BY position LIMIT ?`,
   backwards: `${EVENTS} WHERE room = ${ROOM} AND standing < 2 AND position <= ? ORDER BY position DESC LIMIT ?`,
   groups:
@@ -79,6 +82,7 @@ export interface RoomCalls {
   roomIds(): readonly string[];
   openRoom(roomId: string): OpenedRoom | undefined;
   readEvents(roomId: string, eventIds: readonly string[]): readonly StoredEvent[];
+  roomsWith(eventId: string): readonly string[];
   readTimeline(roomId: string, range: TimelineRange): readonly StoredEvent[];
   readStateGroups(roomId: string, groups: readonly number[]): readonly StateGroup[];
   changesSince(roomId: string, revision: number): RoomChanges | undefined;
@@ -104,6 +108,7 @@ export function roomCalls(sql: Sql): RoomCalls {
     openRoom: (roomId) => sql.reading(() => opened(escapeName(roomId))),
     readEvents: (roomId, eventIds) =>
       eventsBy(events, JSON.stringify([...new Set(eventIds)].map(escapeName)), escapeName(roomId)),
+    roomsWith: (eventId) => sql.all(roomStatements.roomsWith, escapeName(eventId)).map((row) => nameOf(row, "room_id")),
     readTimeline: (roomId, { from, direction, limit }) =>
       eventsBy(
         direction === "forwards" ? forwards : backwards,

@@ -16,7 +16,7 @@ export const sqliteMigrations: readonly (readonly string[])[] = [
     "CREATE TABLE events (id INTEGER PRIMARY KEY, room INTEGER NOT NULL, event_id TEXT NOT NULL, put_at INTEGER," +
       " standing INTEGER, mismatch INTEGER, position INTEGER, state_before INTEGER, state_after INTEGER," +
       " redacted_by TEXT, verdict TEXT, pdu TEXT) STRICT",
-    "CREATE UNIQUE INDEX events_by_name ON events (room, event_id)",
+    "CREATE UNIQUE INDEX events_by_name ON events (event_id, room)",
     "CREATE INDEX events_by_revision ON events (room, put_at) WHERE put_at IS NOT NULL",
     "CREATE INDEX events_by_position ON events (room, position) WHERE standing < 2 AND position IS NOT NULL",
     "CREATE TABLE state_keys (id INTEGER PRIMARY KEY, room INTEGER NOT NULL, type TEXT NOT NULL," +
