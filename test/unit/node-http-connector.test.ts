@@ -138,7 +138,7 @@ describe("finding a server", () => {
     expect(await ask(asking, "two.example:70000")).toContain("no port 70000");
   });
 
-  it("tries the next address where one cannot be connected to, and begins with the one that answered later on", async () => {
+  it("tries the next address where one cannot be connected to, and then begins with that which answered", async () => {
     const peer = await greeter("one.example");
     const resolver = resolverOf({ addresses: { "one.example": [[OTHER_PUBLIC, "1.1.1.1", PUBLIC]] } });
     const wire = wires({ [`${PUBLIC}:9000`]: peer.port });

@@ -79,14 +79,12 @@ export function createFetchConnector(options: FetchConnectorOptions): Connector 
     const problem = problemOf(url);
     if (problem !== undefined) return gone(problem);
     try {
-      const { method, headers, body } = asked;
-      const init: RequestInit = {
-        method,
-        headers: headers.map(([name, value]) => [name, value]),
-        redirect: "manual",
-        signal,
-      };
-      const response = await send(url, body === undefined ? init : { ...init, body });
+      const { method, body } = asked;
+      const headers = new Headers();
+      for (const [name, value] of asked.headers) headers.append(name, value);
+      const init: RequestInit = { method, headers, redirect: "manual", signal };
+      // A copy: the types of some platforms know no bytes that may be shared.
+      const response = await send(url, body === undefined ? init : { ...init, body: new Uint8Array(body) });
       return { ok: true, answer: { status: response.status, body: piecesOf(response) } };
     } catch (error) {
       return gone(reasonOf(error));
