@@ -43,6 +43,8 @@ export class Collector {
   readonly versions: Set<string> = new Set();
   readonly notes: string[] = [];
   request: ResolveRequest | undefined;
+  /** The scenario of tardis that this is, whose events may lack what the whole says once. */
+  scenario: JsonObject | undefined;
   /** Where the first event or body of the client-server API stands; the empty string is the whole file. */
   clientEvent: string | undefined;
   readonly #tasks: Task[] = [];
@@ -85,7 +87,9 @@ export class Collector {
     const reason = get(row, "rejection_reason");
     const recorded = standingOf(isObject(metadata) ? metadata : {});
     const rejected = typeof reason === "string" ? { rejected: true } : {};
-    this.#addEvent(task, json ?? null, text(row, "event_id"), { ...recorded, ...rejected });
+    // Joins of `event_json` and `events` have these as columns.
+    const columns = standingOf(row);
+    this.#addEvent(task, json ?? null, text(row, "event_id"), { ...columns, ...recorded, ...rejected });
     this.#addVersion(row);
   }
 
@@ -101,6 +105,7 @@ export class Collector {
     }
     this.#addVersion(body);
     this.#addKeys(body);
+    if (Object.hasOwn(body, "tardis_version")) this.scenario ??= body;
     if (get(body, "op") === "resolve") return this.#addRequest(body, undefined);
     const request = get(body, "request");
     if (isObject(request)) {

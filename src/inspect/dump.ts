@@ -60,4 +60,8 @@ export interface Dump {
   readonly request: ResolveRequest | undefined;
   /** What the reader noticed and a person should know. */
   readonly notes: readonly string[];
+  /** `assumed`: the events were made here and carry no signatures, so those that they need count as valid. */
+  readonly signatures?: "assumed";
+  /** What the file calls its events, by their ids, where it has names of its own for them. */
+  readonly names?: ReadonlyMap<string, string>;
 }

@@ -120,11 +120,12 @@ const telling: Readonly<Record<string, string>> = {
 
 const LONGEST_GIST = 60;
 
-function gistOf({ type, content }: Pdu): string {
+function gistOf({ type, stateKey, sender, content }: Pdu): string {
   const key = Object.hasOwn(telling, type) ? telling[type] : undefined;
   const value: JsonValue | undefined = key === undefined ? undefined : get(content, key);
   if (typeof value !== "string") return "";
-  const text = type === "m.room.create" ? `version ${value}` : value;
+  const isAboutOther = type === "m.room.member" && stateKey !== undefined && stateKey !== sender;
+  const text = type === "m.room.create" ? `version ${value}` : isAboutOther ? `${value} ${stateKey}` : value;
   return text.length > LONGEST_GIST ? `${[...text].slice(0, LONGEST_GIST - 1).join("")}…` : text;
 }
 

@@ -1,14 +1,19 @@
 /**
  * Readers of what people have of a room: arrays and lines of PDUs, bodies of federation answers,
- * `event_json` rows of Synapse, and recordings that put several of these side by side.
+ * `event_json` rows of Synapse, recordings that put several of these side by side, and scenarios.
  */
 import { ok, refuse } from "../errors.js";
 import type { Refusal, Result } from "../errors.js";
 import { parseLax } from "../json/parse.js";
 import { get, isObject } from "../json/value.js";
 import type { JsonObject, JsonValue } from "../json/value.js";
+import { roomVersions } from "../versions/index.js";
+import type { RoomVersionRegistry } from "../versions/registry.js";
 import { Collector } from "./collect.js";
 import type { Dump, DumpEvent } from "./dump.js";
+import { parseJson5 } from "./json5.js";
+import { composePlaceholders, havePlaceholders, statesAfter, TARDIS_VERSION } from "./placeholders.js";
+import { isScenario, readScenario } from "./scenario.js";
 
 /** What the reader is told beside the file. */
 export interface ReadOptions {
@@ -16,18 +21,25 @@ export interface ReadOptions {
   readonly roomVersion?: string;
   /** Which room is meant, where the file holds events of several. */
   readonly roomId?: string;
+  /** Room versions that are known, for files whose ids are to be worked out. Default: all of the spec, and I.1. */
+  readonly registry?: RoomVersionRegistry;
 }
 
 /**
  * Reads one file. The text is parsed without loss, so that the numbers of room versions 1 to 5 stay as
- * they were signed; whether a version allows them is decided event by event.
+ * they were signed; whether a version allows them is decided event by event. Where events have placeholders
+ * for ids and no hashes, ids, hashes and depths are worked out.
  *
- * @returns the dump, or a refusal: `bad_json` when the text is neither one JSON value nor a JSON value
- * a line, `bad_format` when it holds no federation events (with what to export instead where it is a
+ * @returns the dump, or a refusal: `bad_json` when the text is neither one JSON or JSON5 value nor a JSON value
+ * a line nor a scenario, `bad_format` when it holds no federation events (with what to export instead where it is a
  * dump of the client-server API), `wrong_room` when it holds several rooms and none was chosen,
- * `unknown_room_version` when it names two versions.
+ * `unknown_room_version` when it names two versions, `cycle` when placeholders refer to each other in a circle.
  */
 export function readDump(text: string, options: ReadOptions = {}): Result<Dump> {
+  if (isScenario(text)) {
+    const scenario = readScenario(text, options);
+    return scenario.ok ? ok(scenario.value.dump) : scenario;
+  }
   const values = parseValues(text);
   if (!values.ok) return values;
   const collector = new Collector();
@@ -36,18 +48,42 @@ export function readDump(text: string, options: ReadOptions = {}): Result<Dump> 
   if (collector.events.length === 0 && collector.request === undefined) {
     return refuse("bad_format", NO_EVENTS);
   }
-  return assemble(collector, options);
+  const dump = assemble(collector, options);
+  return dump.ok && havePlaceholders(dump.value.events) ? withIds(dump.value, collector, options) : dump;
+}
+
+/** Events whose ids are placeholders, with those that follow from them. */
+function withIds(dump: Dump, collector: Collector, { registry = roomVersions }: ReadOptions): Result<Dump> {
+  const { scenario } = collector;
+  const id = dump.roomVersion ?? (scenario === undefined ? undefined : TARDIS_VERSION);
+  if (id === undefined) {
+    return refuse(
+      "unknown_room_version",
+      "the ids of these events are placeholders, and nothing tells the room version",
+    );
+  }
+  const version = registry.get(id);
+  if (!version.ok) return version;
+  const named = scenario === undefined ? undefined : get(scenario, "room_id");
+  const roomId = dump.roomId ?? (typeof named === "string" ? named : undefined);
+  const states = scenario === undefined ? [] : statesAfter(scenario, dump.events);
+  const composed = composePlaceholders(version.value, dump.events, [...dump.states, ...states], roomId);
+  if (!composed.ok) return composed;
+  const note =
+    "these events have placeholders for ids: ids, hashes and depths were worked out, signatures are not looked at";
+  return ok({ ...dump, ...composed.value, roomVersion: id, notes: [...dump.notes, note], signatures: "assumed" });
 }
 
 const NO_EVENTS =
   "no federation events are in this file: what can be read is arrays and lines of PDUs, bodies of send_join, state, " +
-  "backfill, get_missing_events and transactions, rows of Synapse's event_json, and requests to resolve";
+  "backfill, get_missing_events and transactions, rows of Synapse's event_json, requests to resolve, and scenarios";
 
 function clientSentence(where: string): string {
   return (
-    `${where === "" ? "this file" : where} is of the client-server API, which shows events without prev_events and ` +
-    "auth_events: there is nothing to compute an id, a place or an authority from. Export federation PDUs instead: a " +
-    "/state, /backfill or /event_auth answer of the federation API, or Synapse's table event_json"
+    `${where === "" ? "this file" : where} is of the client-server API, which shows events without prev_events, ` +
+    "auth_events, hashes and signatures: there is nothing to compute an id, a place, an authority or a resolution " +
+    "from. Export federation PDUs instead: a /state, /backfill or /event_auth answer of the federation API, or " +
+    "Synapse's table event_json"
   );
 }
 
@@ -56,7 +92,7 @@ interface PlacedValue {
   readonly where: string;
 }
 
-/** The text as one JSON value, or else as one value a line. */
+/** The text as one JSON value, or else as one value a line, or else as JSON5. */
 function parseValues(text: string): Result<readonly PlacedValue[]> {
   const whole = parseLax(text);
   if (whole.ok) return ok([{ value: whole.value, where: "" }]);
@@ -67,10 +103,19 @@ function parseValues(text: string): Result<readonly PlacedValue[]> {
     if (/^[ \t\r]*$/.test(line)) continue;
     const parsed = parseLax(line);
     if (parsed.ok) values.push({ value: parsed.value, where: `line ${at + 1}` });
-    else if (values.length === 0) return notJson(whole.error);
+    else if (values.length === 0) return json5(text, whole.error);
     else return notJson({ ...parsed.error, reason: `line ${at + 1}: ${parsed.error.reason}` });
   }
   return values.length > 0 ? ok(values) : notJson(whole.error);
+}
+
+/** What people write by hand. Its refusal is told where the text has nothing else in common with JSON. */
+function json5(text: string, asJson: Refusal): Result<readonly PlacedValue[]> {
+  const parsed = parseJson5(text);
+  if (parsed.ok) return ok([{ value: parsed.value, where: "" }]);
+  return /^\s*(?:\/[/*]|[{[]\s*(?:\/[/*]|[A-Za-z_$']))/.test(text)
+    ? refuse(parsed.error.code, `this is neither JSON nor JSON5: ${parsed.error.reason}`)
+    : notJson(asJson);
 }
 
 function notJson(error: Refusal): Result<never> {

@@ -7,6 +7,7 @@ import type { KnownEvent } from "../auth/check.js";
 import type { AuthFacts, AuthVerdict, FactRequest, StateLookup } from "../auth/verdict.js";
 import type { Ed25519Provider } from "../crypto/ed25519-provider.js";
 import { EventGraph } from "../dag/event-graph.js";
+import type { Standing } from "../dag/event-graph.js";
 import { RoomIndex } from "../dag/room-index.js";
 import { StateMap } from "../dag/state-map.js";
 import { refuse } from "../errors.js";
@@ -135,9 +136,9 @@ export class Replay {
   }
 
   /**
-   * Forward extremities among the events whose state is known. Across a gap in the history, what an
-   * event cites as authority and what its recorded state holds lies before it as well: an old fragment
-   * of the room is no branch of its own.
+   * Forward extremities among the events whose state is known, without those that the file records as soft-failed.
+   * Across a gap in the history, what an event cites as authority and what its recorded state holds lies before it
+   * as well: an old fragment of the room is no branch of its own.
    */
   tips(): readonly string[] {
     const graph = new EventGraph();
@@ -146,7 +147,7 @@ export class Replay {
       if (pdu === undefined || !isStored(verdict)) continue;
       const prevEvents = this.#computed.has(eventId) ? pdu.prevEvents : this.#restsOn(eventId);
       const { originServerTs } = pdu;
-      graph.add({ eventId, originServerTs, prevEvents }, this.#isAccepted(eventId) ? "accepted" : "rejected");
+      graph.add({ eventId, originServerTs, prevEvents }, this.#standingOf(eventId));
     }
     for (const { name, before, members } of this.#states) {
       if (before === undefined) graph.add({ eventId: `state ${name}`, originServerTs: 0, prevEvents: members });
@@ -214,6 +215,11 @@ export class Replay {
 
   #restsOn(eventId: string): readonly string[] {
     return [...this.#cites(eventId), ...(this.#recorded.get(eventId)?.members ?? [])];
+  }
+
+  /** What an event was made after: what it cites and, across a gap, the state that the file records before it. */
+  madeAfter(eventId: string): readonly string[] {
+    return this.#computed.has(eventId) ? this.#cites(eventId) : this.#restsOn(eventId);
   }
 
   #judge(eventId: string): void {
@@ -292,6 +298,12 @@ export class Replay {
     }
     const members = recorded.members.filter((id) => this.#isAccepted(id) && this.pdu(id)?.stateKey !== undefined);
     return { state: this.index.stateOf(members), basis: "recorded-state" };
+  }
+
+  /** Soft failure depends on the moment of receipt: it is what the file says of it. */
+  #standingOf(eventId: string): Standing {
+    if (!this.#isAccepted(eventId)) return "rejected";
+    return this.#events.get(eventId)?.recorded.softFailed === true ? "soft-failed" : "accepted";
   }
 
   #isAccepted(eventId: string): boolean {
