@@ -119,7 +119,13 @@ class Connecting implements NodeConnector {
       ca: typeof ca === "string" ? [ca] : ca,
       trustAnyCertificate,
       openSocket,
-      onOpen: (value) => onMetric?.({ name: "http.client.open_connections", value }),
+      onOpen: (value) => {
+        try {
+          onMetric?.({ name: "http.client.open_connections", value });
+        } catch {
+          // Who measures changes nothing.
+        }
+      },
     });
     const { wellKnownTime, servers } = this.#limits;
     this.#wellKnowns = new WellKnowns(clock, { time: wellKnownTime, hosts: servers });
