@@ -14,7 +14,10 @@ import { eventIdOf, omit } from "./hashes.js";
 import { roomIdOfCreate } from "./pdu.js";
 import type { Pdu } from "./pdu.js";
 
-/** Bytes of a whole PDU in canonical form, signatures included: 65,536 pass and 65,537 fail. */
+/**
+ * Bytes of a whole PDU in canonical form, signatures included: 65,536 pass and 65,537 fail. `unsigned` counts, as an
+ * empty object where it is absent: Synapse, which live rooms depend on, has none without (digest SZ1).
+ */
 export const MAX_PDU_BYTES = 65_536;
 /** Bound on `sender`, `room_id`, `state_key`, `type` and `event_id`. */
 export const MAX_FIELD_LENGTH = 255;
@@ -82,7 +85,7 @@ export function readPduForms(rules: RoomVersionRules, value: JsonValue, options:
   const refused = checkKeys(rules, json);
   if (refused !== undefined) return refused;
   const forms = new EventForms(rules, json);
-  const pdu = checkSize(forms) ?? assemble(rules, json, forms, options);
+  const pdu = checkSize(json, forms) ?? assemble(rules, json, forms, options);
   return pdu.ok ? ok({ pdu: pdu.value, forms }) : pdu;
 }
 
@@ -163,10 +166,13 @@ function checkRoomIdKey(rules: RoomVersionRules, event: JsonObject): Refused | u
   return bad("`room_id` must be a string");
 }
 
-function checkSize(forms: EventForms): Refused | undefined {
+const EMPTY_UNSIGNED = ',"unsigned":{}'.length;
+
+function checkSize(json: JsonObject, forms: EventForms): Refused | undefined {
+  const unsigned = Object.hasOwn(json, "unsigned") ? 0 : EMPTY_UNSIGNED;
   // A UTF-16 unit takes at most three bytes, so most events need no second pass.
-  if (forms.length * 3 <= MAX_PDU_BYTES) return undefined;
-  const bytes = utf8Length(forms.whole());
+  if (forms.length * 3 + unsigned <= MAX_PDU_BYTES) return undefined;
+  const bytes = utf8Length(forms.whole()) + unsigned;
   return bytes <= MAX_PDU_BYTES
     ? undefined
     : tooLarge(`the PDU takes ${String(bytes)} bytes of at most ${String(MAX_PDU_BYTES)}`);

@@ -271,11 +271,18 @@ for (const id of ALL)
     const member = { type: "m.room.member", state_key: "@alice:a.example" };
 
     it.each(["a", "é", "本", "😀"])("counts bytes of %j: 65,536 pass, 65,537 fail", (fill) => {
-      const fits = sized(basePdu(id), MAX_PDU_BYTES, fill);
+      const base = basePdu(id, { unsigned: {} });
+      const fits = sized(base, MAX_PDU_BYTES, fill);
       expect(codeOf(parsePdu(rules, fits))).toBeUndefined();
       expect(codeOf(parsePduText(rules, ` ${JSON.stringify(fits, undefined, 1)}`))).toBeUndefined();
-      expect(codeOf(parsePdu(rules, sized(basePdu(id), MAX_PDU_BYTES + 1, fill)))).toBe("too_large");
+      expect(codeOf(parsePdu(rules, sized(base, MAX_PDU_BYTES + 1, fill)))).toBe("too_large");
       expect(MAX_PDU_BYTES).toBe(65_536);
+    });
+
+    it("counts an empty `unsigned` where there is none, as Synapse does", () => {
+      const room = MAX_PDU_BYTES - ',"unsigned":{}'.length;
+      expect(codeOf(parsePdu(rules, sized(basePdu(id), room)))).toBeUndefined();
+      expect(codeOf(parsePdu(rules, sized(basePdu(id), room + 1)))).toBe("too_large");
     });
 
     it("counts escapes as they are written", () => {
