@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Plugin } from "esbuild";
 import { defineConfig } from "tsup";
+import { buildPage } from "./scripts/build-page.mjs";
 import { cliEntries, libraryEntries } from "./scripts/entries.mjs";
 
 /**
@@ -47,5 +48,8 @@ export default defineConfig({
   },
   // tsup sets `baseUrl` for its declaration build, which TypeScript 6 has deprecated.
   dts: { entry: libraryEntries(), compilerOptions: { ignoreDeprecations: "6.0" } },
+  onSuccess: async () => {
+    await buildPage([inlineStringify]);
+  },
   silent: process.env["CI"] === "true",
 });

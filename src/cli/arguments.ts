@@ -13,8 +13,8 @@ export type Command =
   | { readonly command: "bench"; readonly file: string; readonly iterations: number }
   | { readonly command: "check"; readonly options: CheckArguments }
   | { readonly command: "check-store"; readonly options: CheckStoreArguments }
-  /** Both read the rest themselves. */
-  | { readonly command: "serve" | "client"; readonly args: readonly string[] };
+  /** These read the rest themselves. */
+  | { readonly command: "serve" | "client" | "draw"; readonly args: readonly string[] };
 
 const flags = {
   help: { type: "boolean", short: "h" },
@@ -48,20 +48,24 @@ const allowed: Readonly<Record<"check" | "oracle" | "bench", readonly Flag[]>> =
   bench: ["iters"],
 };
 
+function readsTheRest(name: string | undefined): name is "serve" | "client" | "draw" {
+  return name === "serve" || name === "client" || name === "draw";
+}
+
 /** @throws Failure with a sentence when the arguments make no sense. */
 export function parseArguments(args: readonly string[], colour: boolean): Command {
   const [first, ...others] = args;
   if (first === "demo") return demoOf(others, colour);
-  if (first === "serve" || first === "client") return { command: first, args: others };
+  if (readsTheRest(first)) return { command: first, args: others };
   const { values, positionals } = parse(() => parseFlags(args));
   const [name, ...rest] = positionals;
   if (values.help === true || name === "help") return { command: "help" };
   if (values.version === true) return { command: "version" };
-  if (name === "serve" || name === "client") throw new Failure(`${name} comes before its flags`);
+  if (readsTheRest(name)) throw new Failure(`${name} comes before its flags`);
   if (name === "demo") throw new Failure("demo comes before its flags: roomdag demo --version 12");
   if (name !== "check" && name !== "oracle" && name !== "bench") {
     const problem = name === undefined ? "no command is given" : `there is no command ${name}`;
-    throw new Failure(`${problem}: it is check, demo, serve, client, oracle or bench`);
+    throw new Failure(`${problem}: it is check, draw, demo, serve, client, oracle or bench`);
   }
   const stray = (Object.keys(values) as Flag[]).find((flag) => !allowed[name].includes(flag));
   if (stray !== undefined) throw new Failure(`${name} takes no --${stray}`);

@@ -2,6 +2,7 @@
 export const help = `roomdag: what a Matrix room is, checked
 
   roomdag check FILE…            check what you have of a room (- is standard input)
+  roomdag draw FILE… -o OUT      draw the room as a page to look at; --svg, --dot, --mermaid, --png for a picture
   roomdag demo                   five servers share a room, part, meet again and agree, told step by step
   roomdag oracle                 answer requests, one JSON object a line, from standard input
   roomdag bench resolve FILE     time the resolution that FILE asks for

@@ -38,6 +38,8 @@ async function run(command: Command): Promise<number> {
       return (await import("./serve/main.js")).runServe(command.args, ownVersion());
     case "client":
       return (await import("./client/main.js")).runClient(command.args, output, errors);
+    case "draw":
+      return (await import("./draw/main.js")).runDraw(command.args, output, errors);
     case "check-store":
       return (await import("./serve/check-store.js")).runCheckStore(command.options, output);
   }

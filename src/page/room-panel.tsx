@@ -1,0 +1,209 @@
+/** The room at a glance: what was found, what does not agree, who is in it. */
+import type { ComponentChildren } from "preact";
+import { printable } from "../inspect/format.js";
+import { EventLink } from "./event-panel.js";
+import { plural } from "./labels.js";
+import type { LoadedRoom } from "./protocol.js";
+import { ComparisonText } from "./resolve-panel.js";
+import type { Theme } from "./theme.js";
+
+const MOST = 100;
+
+export function RoomPanel({
+  room,
+  servers,
+  theme,
+  onGo,
+}: {
+  readonly room: LoadedRoom;
+  readonly servers: ReadonlyMap<string, number>;
+  readonly theme: Theme;
+  readonly onGo: (eventId: string) => void;
+}) {
+  const { graph, signatures, unchecked, disagreements, comparisons, malformed, notes } = room;
+  return (
+    <div class="room">
+      <h2 class="room-id">{printable(graph.roomId ?? "A room")}</h2>
+      <p class="by">
+        Room version {printable(graph.roomVersion)}, {plural(graph.events.length, "event")}, from{" "}
+        <bdi class="name">{printable(room.name)}</bdi>
+      </p>
+      <p class={disagreements.length === 0 ? "verdict is-accepted" : "verdict is-rejected"}>
+        {disagreements.length === 0
+          ? "Everything that was checked agrees with the rules and with the file."
+          : `${plural(disagreements.length, "disagreement")}: the file and the rules part.`}
+      </p>
+      <dl class="facts">
+        {room.counts.map(([verdict, count]) => (
+          <>
+            <dt>{verdict.replaceAll("-", " ")}</dt>
+            <dd>{count.toLocaleString("en")}</dd>
+          </>
+        ))}
+        <dt>forks resolved</dt>
+        <dd>{room.forks.length.toLocaleString("en")}</dd>
+        <dt>latest events</dt>
+        <dd>
+          {room.tips.length === 0 && "unknown"}
+          {room.tips.slice(0, MOST).map((id) => (
+            <EventLink id={id} onGo={onGo} />
+          ))}
+        </dd>
+        <dt>signatures</dt>
+        <dd>
+          {unchecked > 0
+            ? `${unchecked.toLocaleString("en")} being checked`
+            : [
+                `${signatures.verified.toLocaleString("en")} verified`,
+                signatures.unknownKey > 0 ? `${signatures.unknownKey.toLocaleString("en")} by unknown keys` : "",
+                signatures.refused > 0 ? `${signatures.refused.toLocaleString("en")} refused` : "",
+              ]
+                .filter((part) => part !== "")
+                .join(", ")}
+        </dd>
+      </dl>
+      {disagreements.length > 0 && (
+        <Section title="Disagreements" count={disagreements.length}>
+          {disagreements.slice(0, MOST).map(({ kind, reason, rule, events: [eventId] }) => (
+            <li class="is-bad">
+              {kind} {eventId !== undefined && <EventLink id={eventId} onGo={onGo} />} {printable(reason)}{" "}
+              {rule !== undefined && <span class="label">{printable(rule)}</span>}
+            </li>
+          ))}
+        </Section>
+      )}
+      {malformed.length > 0 && (
+        <Section title="No events" count={malformed.length}>
+          {malformed.slice(0, MOST).map(({ where, reason }) => (
+            <li>
+              {printable(where)}: {printable(reason)}
+            </li>
+          ))}
+        </Section>
+      )}
+      {comparisons.length > 0 && (
+        <section>
+          <h3>States that a server recorded</h3>
+          {comparisons.slice(0, MOST).map((comparison) => (
+            <ComparisonText comparison={comparison} onGo={onGo} />
+          ))}
+        </section>
+      )}
+      <section>
+        <h3>{plural(servers.size, "server")}</h3>
+        <ul class="rows servers">
+          {[...servers].slice(0, MOST).map(([server, at]) => (
+            <li>
+              <span
+                class="swatch"
+                style={{ background: theme.servers[at % theme.servers.length] ?? "" }}
+                aria-hidden="true"
+              />
+              {server === "" ? "none" : printable(server)}
+            </li>
+          ))}
+        </ul>
+      </section>
+      <Legend />
+      {notes.length > 0 && (
+        <Section title="Notes" count={notes.length}>
+          {notes.slice(0, MOST).map((note) => (
+            <li>{printable(note)}</li>
+          ))}
+        </Section>
+      )}
+    </div>
+  );
+}
+
+function Section({
+  title,
+  count,
+  children,
+}: {
+  readonly title: string;
+  readonly count: number;
+  readonly children: ComponentChildren;
+}) {
+  return (
+    <section>
+      <h3>{title}</h3>
+      <ul class="rows">{children}</ul>
+      {count > MOST && <p class="quiet">and {count - MOST} more</p>}
+    </section>
+  );
+}
+
+/** The marks, drawn as the graph draws them. */
+function Legend() {
+  return (
+    <section aria-label="Legend">
+      <h3>Marks</h3>
+      <ul class="legend">
+        <li>
+          <Mark>
+            <rect x="4" y="4" width="12" height="12" rx="2" fill="currentColor" />
+          </Mark>
+          state event
+        </li>
+        <li>
+          <Mark>
+            <circle cx="10" cy="10" r="6.5" fill="currentColor" />
+          </Mark>
+          message event
+        </li>
+        <li>
+          <Mark>
+            <circle cx="10" cy="10" r="6.5" fill="none" stroke="currentColor" stroke-width="1.6" />
+            <path d="M3.5 10a6.5 6.5 0 0 0 13 0z" fill="currentColor" />
+          </Mark>
+          soft-failed
+        </li>
+        <li>
+          <Mark>
+            <circle cx="10" cy="10" r="6.5" fill="none" stroke="var(--bad)" stroke-width="1.6" />
+            <path d="M7 7l6 6M13 7l-6 6" stroke="var(--bad)" stroke-width="1.8" />
+          </Mark>
+          rejected
+        </li>
+        <li>
+          <Mark>
+            <circle cx="10" cy="10" r="6.5" fill="none" stroke="var(--bad)" stroke-width="1.6" />
+            <path d="M7 7l6 6" stroke="var(--bad)" stroke-width="1.8" />
+          </Mark>
+          dropped
+        </li>
+        <li>
+          <Mark>
+            <circle cx="10" cy="10" r="6.5" fill="none" stroke="currentColor" stroke-width="1.6" />
+            <text x="10" y="14" font-size="11" font-weight="700" text-anchor="middle" fill="currentColor">
+              ?
+            </text>
+          </Mark>
+          pending
+        </li>
+        <li>
+          <Mark>
+            <circle cx="10" cy="10" r="6.5" fill="currentColor" />
+            <rect x="6" y="9" width="8" height="2.2" fill="var(--panel)" />
+          </Mark>
+          redacted
+        </li>
+        <li>
+          <Mark>
+            <path d="M1 10h18" stroke="var(--accent)" stroke-width="1.6" stroke-dasharray="2 3" />
+          </Mark>
+          cites as authority
+        </li>
+      </ul>
+    </section>
+  );
+}
+
+function Mark({ children }: { readonly children: ComponentChildren }) {
+  return (
+    <svg class="mark" width="20" height="20" viewBox="0 0 20 20" aria-hidden="true">
+      {children}
+    </svg>
+  );
+}
