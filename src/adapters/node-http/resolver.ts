@@ -34,7 +34,9 @@ export function createHostResolver(options: HostResolverOptions = {}): HostResol
     const stop = (): void => resolver.cancel();
     signal.addEventListener("abort", stop);
     try {
-      return await ask(resolver);
+      const answer = ask(resolver);
+      if (signal.aborted) stop();
+      return await answer;
     } finally {
       signal.removeEventListener("abort", stop);
     }
