@@ -152,6 +152,7 @@ function keyOf({ type, stateKey }: { readonly type: string; readonly stateKey: s
 
 const hows: Readonly<Record<Loss["causes"][number]["how"], string>> = {
   revoked: "revoked by",
+  "revoked-later": "put behind what came after it:",
   consequence: "what it rested on was rolled back, leaving",
   older: "judged by what the room had left behind:",
   later: "judged by what came only after it:",

@@ -77,7 +77,7 @@ export class Composer {
     return this.#byName.get(name);
   }
 
-  /** What a reference stands for: the id of the event of this name, an id, or one for what is not here (`?` and a name). */
+  /** What a reference stands for: a name for that event's id, `?` and a name for an id that is not here. */
   idOf(reference: string): string {
     const known = this.#byName.get(reference);
     if (known !== undefined) return known.eventId;

@@ -8,6 +8,10 @@ function keyOf({ type, stateKey }: GraphEvent): string {
   return stateKey === undefined || stateKey === "" ? type : `${type} ${stateKey}`;
 }
 
+function isPlain({ standing }: GraphEvent): boolean {
+  return standing === "accepted" || standing === "unchecked";
+}
+
 /** The lines of a node. */
 function linesOf(node: GraphNode): readonly string[] {
   switch (node.kind) {
@@ -17,7 +21,7 @@ function linesOf(node: GraphNode): readonly string[] {
       return [`${node.events.length} events`, `${keyOf(node.events[0])} …`];
     case "event": {
       const { event } = node;
-      const marks = [event.standing === "accepted" ? "" : event.standing, event.redacted ? "redacted" : ""];
+      const marks = [isPlain(event) ? "" : event.standing, event.redacted ? "redacted" : ""];
       const says = [event.gist, ...marks].filter((part) => part !== "").join(", ");
       return [keyOf(event), says, event.sender].filter((line) => line !== "");
     }
@@ -26,6 +30,7 @@ function linesOf(node: GraphNode): readonly string[] {
 
 const dotStyles: Readonly<Record<Standing, string>> = {
   accepted: "",
+  unchecked: "",
   "soft-failed": ' style="dashed,rounded" color="#9a6700"',
   rejected: ' style="bold" color="#b3261e" fontcolor="#b3261e"',
   pending: ' style="dotted" color="#5f6368"',
@@ -65,6 +70,15 @@ export function formatDot(graph: RoomGraph, options: FoldOptions = {}): string {
 function mermaidText(text: string): string {
   return printable(text).replace(/[^\p{L}\p{N} .,:@/_$!+=-]/gu, (char) => `#${char.codePointAt(0) ?? 63};`);
 }
+
+const mermaidClasses: Readonly<Record<Standing, string>> = {
+  accepted: "accepted",
+  unchecked: "accepted",
+  "soft-failed": "soft",
+  rejected: "rejected",
+  pending: "pending",
+  dropped: "dropped",
+};
 
 /** The graph as a Mermaid flowchart, top down. */
 export function formatMermaid(graph: RoomGraph, options: FoldOptions = {}): string {

@@ -4,10 +4,17 @@ import { domainOf } from "../ids/grammar.js";
 import { get } from "../json/value.js";
 import type { JsonValue } from "../json/value.js";
 import type { Pdu } from "../event/pdu.js";
+import type { RoomVersionRules } from "../rules/model.js";
+import type { Dump } from "./dump.js";
+import { causalOrder } from "./order.js";
+import { readEntry } from "./receive.js";
 import type { EventReport, RoomReport } from "./room.js";
 
-/** How an event stands in the room; `dropped` are events that a server never stores. */
-export type Standing = "accepted" | "soft-failed" | "rejected" | "pending" | "dropped";
+/**
+ * How an event stands in the room; `dropped` are events that a server never stores, `unchecked` ones of which only the
+ * form was looked at.
+ */
+export type Standing = "accepted" | "soft-failed" | "rejected" | "pending" | "dropped" | "unchecked";
 
 /** One event of a {@link RoomGraph}. */
 export interface GraphEvent {
@@ -47,32 +54,69 @@ export interface RoomGraph {
 /** The graph of a checked room. */
 export function graphOf(report: RoomReport): RoomGraph {
   const redacted = redactedIn(report);
-  const receivedAt = new Map<string, number>();
-  for (const id of report.received.ids)
-    if (id !== undefined && !receivedAt.has(id)) receivedAt.set(id, receivedAt.size);
-  const layers = new Map<string, number>();
-  const absent = new Set<string>();
-  const events = report.events.flatMap((event) => {
+  const placed = report.events.flatMap((event) => {
     const pdu = report.replay.pdu(event.eventId);
     if (pdu === undefined) return [];
+    const isRedacted = event.hash === "redacted" || redacted.has(event.eventId);
+    return [{ pdu, standing: standingOf(event), redacted: isRedacted }];
+  });
+  return assemble(report.roomVersion, report.roomId, placed, report.received.ids);
+}
+
+/**
+ * The graph of a dump by the form of its events alone, a good part sooner than a check: every event is `unchecked`, and
+ * what is no event of this version is left out.
+ */
+export function graphOfDump(rules: RoomVersionRules, dump: Dump): RoomGraph {
+  const pdus = new Map<string, Pdu>();
+  for (const entry of dump.events) {
+    const read = readEntry(rules, entry);
+    if (read.ok && !pdus.has(read.value.eventId)) pdus.set(read.value.eventId, read.value);
+  }
+  const cites = (id: string): readonly string[] => [
+    ...(pdus.get(id)?.prevEvents ?? []),
+    ...(pdus.get(id)?.authEvents ?? []),
+  ];
+  const { order, cyclic } = causalOrder([...pdus.values()], cites);
+  const placed = [...order, ...cyclic].flatMap((id): readonly Placed[] => {
+    const pdu = pdus.get(id);
+    return pdu === undefined ? [] : [{ pdu, standing: "unchecked", redacted: false }];
+  });
+  return assemble(rules.id, dump.roomId, placed, [...pdus.keys()]);
+}
+
+interface Placed {
+  readonly pdu: Pdu;
+  readonly standing: Standing;
+  readonly redacted: boolean;
+}
+
+/** `placed` has ancestors first, `received` the ids as the file has them. */
+function assemble(
+  roomVersion: string,
+  roomId: string | undefined,
+  placed: readonly Placed[],
+  received: readonly (string | undefined)[],
+): RoomGraph {
+  const receivedAt = new Map<string, number>();
+  for (const id of received) if (id !== undefined && !receivedAt.has(id)) receivedAt.set(id, receivedAt.size);
+  const known = new Set<string>(placed.map(({ pdu }) => pdu.eventId));
+  const layers = new Map<string, number>();
+  const absent = new Set<string>();
+  const events = placed.map(({ pdu, standing, redacted }): GraphEvent => {
+    const { eventId, type, stateKey, sender, depth, originServerTs, authEvents } = pdu;
     const parents: readonly string[] = [...new Set(pdu.prevEvents)];
     let layer = 0;
     for (const parent of parents) {
       layer = Math.max(layer, (layers.get(parent) ?? -1) + 1);
-      if (report.replay.pdu(parent) === undefined) absent.add(parent);
+      if (!known.has(parent)) absent.add(parent);
     }
-    layers.set(event.eventId, layer);
-    const { eventId, type, stateKey, sender } = event;
-    const { depth, originServerTs, authEvents } = pdu;
-    const made: GraphEvent = {
-      ...{ eventId, type, stateKey, sender, server: domainOf(sender) ?? "", gist: gistOf(pdu) },
-      ...{ depth, originServerTs, layer, receivedAt: receivedAt.get(eventId) ?? 0, parents, authEvents },
-      standing: standingOf(event),
-      redacted: event.hash === "redacted" || redacted.has(eventId),
-    };
-    return [made];
+    layers.set(eventId, layer);
+    const place = { depth, originServerTs, layer, receivedAt: receivedAt.get(eventId) ?? 0 };
+    const about = { server: domainOf(sender) ?? "", gist: gistOf(pdu) };
+    return { eventId, type, stateKey, sender, ...about, ...place, parents, authEvents, standing, redacted };
   });
-  return { roomVersion: report.roomVersion, roomId: report.roomId, events, absent: [...absent] };
+  return { roomVersion, roomId, events, absent: [...absent] };
 }
 
 /** Soft failure depends on when a server got an event: only the file that a server wrote knows it. */
@@ -179,7 +223,8 @@ function runsOf({ events }: RoomGraph): readonly Run[] {
   const children = new Map<string, number>();
   for (const { parents } of events) for (const id of parents) children.set(id, (children.get(id) ?? 0) + 1);
   const isInner = (event: GraphEvent): boolean =>
-    event.standing === "accepted" && event.parents.length === 1 && children.get(event.eventId) === 1;
+    (event.standing === "accepted" || event.standing === "unchecked") &&
+    event.parents.length === 1 && children.get(event.eventId) === 1;
   const runs = new Map<string, Run>();
   const all: Run[] = [];
   for (const event of events) {

@@ -11,6 +11,7 @@ import type { RoomEvent } from "../event/pdu.js";
 import { conflictedKeys } from "../stateres/conflict.js";
 import type { ConflictedKeys } from "../stateres/conflict.js";
 import type { Resolution } from "../stateres/resolve.js";
+import { isPowerEvent } from "../stateres/sort.js";
 import type { ResolutionTrace, TracedCheck } from "../stateres/trace.js";
 import { resolveV21 } from "../stateres/v2.js";
 import type { Causality } from "./causality.js";
@@ -21,12 +22,13 @@ export interface Cause {
   readonly type: string;
   readonly stateKey: string;
   /**
-   * `revoked`: by an event concurrent with the lost one. `consequence`: what the lost event rested on was itself rolled
-   * back. The others are unfounded: `older`, judged by what the room had left behind; `later`, by what came
-   * afterwards; `gone`, by nothing; `order`, passed the checks, and an older event was put after it; `unjudged`, never
-   * looked at.
+   * `revoked`: by an event concurrent with the lost one. `revoked-later`: by a power event in conflict that came
+   * after the lost one and was put before it. `consequence`: what the lost event rested on was itself rolled back.
+   * The others are unfounded: `older`, judged by what the room had left behind; `later`, by what came afterwards;
+   * `gone`, by nothing; `order`, passed the checks, and an older event was put after it; `unjudged`, never looked
+   * at.
    */
-  readonly how: "revoked" | "consequence" | "older" | "later" | "gone" | "order" | "unjudged";
+  readonly how: "revoked" | "revoked-later" | "consequence" | "older" | "later" | "gone" | "order" | "unjudged";
   /** The event that it was judged by, or that took its place. */
   readonly by: string | undefined;
   /** The event that it was made with. */
@@ -78,6 +80,8 @@ interface Merge {
   readonly states: readonly StateMap[];
   readonly resolved: StateMap;
   readonly conflicted: ConflictedKeys;
+  /** What other ways to resolve come to, once they were tried. */
+  readonly tried: { v21?: Resolution; newer?: Resolution | undefined };
 }
 
 /** Whether a loss was told already: then it is counted and not looked into again. */
@@ -109,7 +113,7 @@ function mergeAt(replay: Replay, causality: Causality, fork: Fork): Merge | unde
   }
   const resolution = replay.stateAfter(fork.parents);
   if (resolution?.verdict !== "resolved") return undefined;
-  return { replay, causality, fork, states, resolved: resolution.state, conflicted: conflictedKeys(states) };
+  return { replay, causality, fork, states, resolved: resolution.state, conflicted: conflictedKeys(states), tried: {} };
 }
 
 /** Candidates that had been current, and neither stand nor were superseded. */
@@ -176,7 +180,7 @@ interface Working {
   set(check: TracedCheck, key: number, event: number): void;
 }
 
-/** v2 begins with what the states agree on, v2.1 with nothing; what is absent is read from an event's own auth events. */
+/** v2 begins with what the states agree on, v2.1 with nothing; the rest is read from an event's own auth events. */
 class WorkingV2 implements Working {
   readonly #merge: Merge;
   readonly #base: StateMap;
@@ -289,7 +293,7 @@ function differencesOf(
     if (differences.some(({ cause }) => cause.type === type && cause.stateKey === stateKey)) continue;
     const how = howChanged(merge, event, was, now, judged);
     const cause: Cause = { type, stateKey, how, by: now?.eventId, madeWith: was?.eventId };
-    differences.push({ cause, was, founded: how === "revoked" || how === "consequence" });
+    differences.push({ cause, was, founded: how.startsWith("revoked") || how === "consequence" });
   }
   return differences;
 }
@@ -305,8 +309,10 @@ function howChanged(
   if (relation === "concurrent") return "revoked";
   const rested = was === undefined ? undefined : judged.get(was.eventId)?.refused;
   if (rested?.kind === "rollback") return "consequence";
-  if (relation === undefined) return "gone";
-  return relation === "before" ? "older" : "later";
+  if (now === undefined) return "gone";
+  if (relation === "before") return "older";
+  // What all states agree on takes back nothing that each of them came after.
+  return isPowerEvent(now) && judged.has(now.eventId) ? "revoked-later" : "later";
 }
 
 function classify(
@@ -394,14 +400,23 @@ function remedies(
     return stands !== ABSENT && (stands === candidate || isAfter(merge, stands, candidate));
   };
   if (kind === "reset") {
-    if (trace.algorithm !== "v2.1" && keeps(resolveV21(replay.index, states))) found.push("resolution-v2.1");
-    const newer = caughtUp(merge);
-    if (newer !== undefined && keeps(replay.roomVersion.resolve(replay.index, newer))) found.push("newer-states");
+    if (trace.algorithm !== "v2.1") {
+      merge.tried.v21 ??= resolveV21(replay.index, states);
+      if (keeps(merge.tried.v21)) found.push("resolution-v2.1");
+    }
+    if (!("newer" in merge.tried)) {
+      const newer = caughtUp(merge);
+      merge.tried.newer = newer === undefined ? undefined : replay.roomVersion.resolve(replay.index, newer);
+    }
+    if (keeps(merge.tried.newer)) found.push("newer-states");
     if (byClocks(replay, judged, candidate, winner)) found.push("clocks");
     return found;
   }
   const sender = replay.index.eventOf(candidate)?.sender;
-  if (causes.some(({ how, type }) => how === "revoked" && type === "m.room.power_levels") && isCreator(merge, sender)) {
+  if (
+    causes.some(({ how, type }) => how.startsWith("revoked") && type === "m.room.power_levels") &&
+    isCreator(merge, sender)
+  ) {
     if (replay.roomVersion.rules.auth.creatorPower !== "infinite") found.push("creator-power");
   }
   return [...found, "heard-sooner"];

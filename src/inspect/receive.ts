@@ -102,7 +102,7 @@ export function receive(
 }
 
 /** Counts are tolerated, because the file does not say whether an event came by backfill. */
-function readEntry(rules: RoomVersionRules, { json, givenId }: DumpEvent): ReturnType<typeof readPdu> {
+export function readEntry(rules: RoomVersionRules, { json, givenId }: DumpEvent): ReturnType<typeof readPdu> {
   const checked = checkJson(rules, json);
   if (!checked.ok) return checked;
   if (!isObject(checked.value)) return refuse("bad_format", "this is no JSON object");

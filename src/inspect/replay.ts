@@ -120,6 +120,11 @@ export class Replay {
     this.order = [...order, ...cyclic];
   }
 
+  /** The states that the file records. */
+  get recorded(): readonly KnownState[] {
+    return this.#states;
+  }
+
   /** The copy of an event that judges. */
   pdu(eventId: string): Pdu | undefined {
     return this.#events.get(eventId)?.copies[0].pdu;

@@ -120,8 +120,7 @@ function readOther(sender: string, verb: string, args: readonly Text[], users: U
   if (verb === "creates") return first === undefined ? act("m.room.create", "", {}) : bad("creates takes {} alone");
   if (verb === "sets") {
     if (first === undefined || args.length > 2) return bad("sets takes a type, a key and {content}");
-    const user = second?.kind === "name" && second.text.startsWith("@") ? users(second.text) : undefined;
-    return act(first.text, user ?? second?.text ?? "", {});
+    return act(first.text, keyOf(second, users), {});
   }
   if (saying === undefined && verb !== "redacts" && verb !== "sends") return bad(`nobody ${verb}: it is ${VERBS}`);
   if (first === undefined || args.length > 1) return bad(`${verb} takes one word or "text"`);
@@ -132,6 +131,12 @@ function readOther(sender: string, verb: string, args: readonly Text[], users: U
     ...(type === "m.room.message" ? { msgtype: "m.text" } : {}),
     [key]: first.text,
   });
+}
+
+/** A state key that is a user may be written as users are. */
+function keyOf(word: Text | undefined, users: Users): string {
+  const user = word?.kind === "name" && word.text.startsWith("@") ? users(word.text) : undefined;
+  return user ?? word?.text ?? "";
 }
 
 const VERBS = [
