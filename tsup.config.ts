@@ -49,7 +49,7 @@ export default defineConfig({
   // tsup sets `baseUrl` for its declaration build, which TypeScript 6 has deprecated.
   dts: { entry: libraryEntries(), compilerOptions: { ignoreDeprecations: "6.0" } },
   onSuccess: async () => {
-    await buildPage([inlineStringify]);
+    await buildPage();
   },
   silent: process.env["CI"] === "true",
 });

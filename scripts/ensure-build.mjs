@@ -3,7 +3,15 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
 import { cliEntries, libraryEntries, root } from "./entries.mjs";
 
-const inputs = ["src", "package.json", "package-lock.json", "tsconfig.json", "tsup.config.ts", "scripts/entries.mjs"];
+const inputs = [
+  "src",
+  "package.json",
+  "package-lock.json",
+  "tsconfig.json",
+  "tsup.config.ts",
+  "scripts/entries.mjs",
+  "scripts/build-page.mjs",
+];
 
 /** @param {string} path */
 function newest(path) {
@@ -22,6 +30,7 @@ function isFresh() {
   const outputs = [
     ...Object.keys(libraryEntries()).flatMap((name) => [`${name}.js`, `${name}.d.ts`]),
     ...Object.keys(cliEntries()).map((name) => `${name}.js`),
+    "page/room.js",
   ].map((name) => `${root}dist/${name}`);
   if (!outputs.every((file) => existsSync(file))) return false;
   const oldestOutput = Math.min(...outputs.map((file) => statSync(file).mtimeMs));

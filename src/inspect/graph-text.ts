@@ -88,8 +88,7 @@ export function formatMermaid(graph: RoomGraph, options: FoldOptions = {}): stri
     const label = linesOf(node).map(mermaidText).join("<br/>");
     const isMessage = node.kind === "event" && node.event.stateKey === undefined;
     const [open, close] = isMessage ? ["([", "])"] : ["[", "]"];
-    const mark =
-      node.kind === "event" ? (node.event.standing === "soft-failed" ? "soft" : node.event.standing) : "aside";
+    const mark = node.kind === "event" ? mermaidClasses[node.event.standing] : "aside";
     return `  ${names.get(node.id) ?? ""}${open}"${label}"${close}:::${mark}`;
   });
   const edges = nodes.flatMap(({ id, parents }) =>

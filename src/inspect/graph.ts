@@ -224,7 +224,8 @@ function runsOf({ events }: RoomGraph): readonly Run[] {
   for (const { parents } of events) for (const id of parents) children.set(id, (children.get(id) ?? 0) + 1);
   const isInner = (event: GraphEvent): boolean =>
     (event.standing === "accepted" || event.standing === "unchecked") &&
-    event.parents.length === 1 && children.get(event.eventId) === 1;
+    event.parents.length === 1 &&
+    children.get(event.eventId) === 1;
   const runs = new Map<string, Run>();
   const all: Run[] = [];
   for (const event of events) {

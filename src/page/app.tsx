@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { printable } from "../inspect/format.js";
 import type { GraphEvent } from "../inspect/graph.js";
-import { Client } from "./client.js";
+import { Client, Refused } from "./client.js";
 import { DropZone } from "./drop-zone.js";
 import type { Embedded } from "./embedded.js";
 import { EventPanel } from "./event-panel.js";
@@ -69,6 +69,7 @@ export function App({ script, embedded }: { readonly script: string; readonly em
     () =>
       new Client(script, {
         progress: (what, done, total) => setProgress({ what, done, total }),
+        preview: (early) => arrived.current(early),
         update: (better) => {
           setRoom(better);
           setRevision((before) => before + 1);
@@ -79,30 +80,43 @@ export function App({ script, embedded }: { readonly script: string; readonly em
     [],
   );
 
+  /** Where the room that is awaited is to be opened; taken by whatever of it comes first. */
+  const awaited = useRef<{ readonly source: Source; readonly eventId: string | undefined } | undefined>(undefined);
+  const arrived = useRef<(loaded: LoadedRoom) => void>(() => undefined);
+  arrived.current = (loaded) => {
+    if (awaited.current !== undefined) {
+      const { source: wanted, eventId } = awaited.current;
+      awaited.current = undefined;
+      const isThere = eventId !== undefined && loaded.graph.events.some((event) => event.eventId === eventId);
+      setSource(wanted);
+      setSelected(isThere ? eventId : undefined);
+      aim.current = isThere ? eventId : undefined;
+      setTab(isThere ? "event" : "room");
+      setPicked([]);
+      setResolution(undefined);
+      setTime(undefined);
+      setQuery("");
+      setOpen([]);
+      setFold(true);
+      document.title = `${loaded.name} · roomdag`;
+    }
+    setRoom(loaded);
+    if (loaded.drawing !== undefined) setDrawing(loaded.drawing);
+    setRevision((before) => before + 1);
+  };
+
   const load = (wanted: Source, eventId?: string): void => {
     if (progress !== undefined) client.restart("another file was opened");
+    awaited.current = { source: wanted, eventId };
     setProblem(undefined);
     setProgress({ what: "Reading", done: 0, total: 1 });
     client.ask<"load">({ ask: "load", source: wanted }).then(
       (loaded) => {
-        setSource(wanted);
-        setRoom(loaded);
-        setDrawing(loaded.drawing);
-        setRevision((before) => before + 1);
+        arrived.current(loaded);
         setProgress(undefined);
-        const isThere = eventId !== undefined && loaded.graph.events.some((event) => event.eventId === eventId);
-        setSelected(isThere ? eventId : undefined);
-        aim.current = isThere ? eventId : undefined;
-        setTab(isThere ? "event" : "room");
-        setPicked([]);
-        setResolution(undefined);
-        setTime(undefined);
-        setQuery("");
-        setOpen([]);
-        setFold(true);
-        document.title = `${loaded.name} · roomdag`;
       },
       (error: unknown) => {
+        if (error instanceof Refused && error.problem.code === "cancelled") return;
         setProgress(undefined);
         setProblem(error instanceof Error ? error.message : String(error));
       },

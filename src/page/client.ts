@@ -13,6 +13,7 @@ export class Refused extends Error {
 
 export interface News {
   readonly progress: (what: string, done: number, total: number) => void;
+  readonly preview: (room: LoadedRoom) => void;
   readonly update: (room: LoadedRoom) => void;
   /** The worker died: memory ran out, as a rule. */
   readonly lost: () => void;
@@ -44,7 +45,7 @@ export class Client {
     worker.onmessage = ({ data }: MessageEvent<Reply>) => this.#receive(data);
     worker.onerror = (event) => {
       event.preventDefault();
-      this.restart("the page ran out of room for this file");
+      this.restart("the page ran out of memory for this file");
       this.#news.lost();
     };
     return worker;
@@ -60,6 +61,7 @@ export class Client {
 
   #receive(reply: Reply): void {
     if ("progress" in reply) return this.#news.progress(reply.progress, reply.done, reply.total);
+    if ("preview" in reply) return this.#news.preview(reply.preview);
     if ("update" in reply) return this.#news.update(reply.update);
     const waiting = this.#waiting.get(reply.number);
     this.#waiting.delete(reply.number);

@@ -27,6 +27,7 @@ export const standingWords: Readonly<Record<Standing, string>> = {
   rejected: "rejected",
   pending: "pending",
   dropped: "dropped",
+  unchecked: "not checked yet",
 };
 
 export const standingSentences: Readonly<Record<Standing, string>> = {
@@ -36,6 +37,7 @@ export const standingSentences: Readonly<Record<Standing, string>> = {
     "graph and is shown to nobody.",
   rejected: "The rules refuse it: it changes nothing, and what rests on it falls too.",
   pending: "What it rests on is not in the file, so nothing is said about it.",
+  unchecked: "The rules are still being asked about it.",
   dropped: "No server stores it: it has not the form of an event, or is not validly signed.",
 };
 
@@ -90,4 +92,9 @@ export function timeText(ts: number): string {
         .toISOString()
         .replace("T", " ")
         .replace(/\.\d+Z$/, " UTC");
+}
+
+/** Whether a verdict is one that pictures leave unsaid. */
+export function isPlain(standing: Standing): boolean {
+  return standing === "accepted" || standing === "unchecked";
 }

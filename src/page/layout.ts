@@ -62,7 +62,20 @@ export function layoutOf(nodes: readonly GraphNode[]): Layout {
   for (const { x, y, data: datum } of graph.nodes()) places[positions.get(datum.id) ?? 0] = { x, y };
   const edges: Edge[] = [];
   for (const { source, target, points } of graph.links()) {
-    edges.push({ parent: source.data.id, child: target.data.id, points: points.map(([x, y]) => [x, y]) });
+    const straight = points.map(([x, y]) => [x, y] as const);
+    const bent = form === "rows" ? bend(straight) : straight;
+    edges.push({ parent: source.data.id, child: target.data.id, points: bent });
   }
   return { form, width, height, places, edges };
+}
+
+/** In rows, lines leave their row between two rows and not behind other cards. */
+function bend(points: Edge["points"]): Edge["points"] {
+  const [first, last] = [points[0], points.at(-1)];
+  if (first === undefined || last === undefined) return points;
+  const row = CARD.height + GAP.y;
+  return points.map(([x, y], at) => {
+    const isInner = at > 0 && at < points.length - 1;
+    return isInner ? ([x, y === first[1] ? y + row : y === last[1] ? y - row : y] as const) : ([x, y] as const);
+  });
 }

@@ -1,6 +1,6 @@
 /** The graph on a canvas: cards when near, marks when far; only what can be seen. */
 import type { GraphEvent, Standing } from "../inspect/graph.js";
-import { cardText, clip } from "./labels.js";
+import { cardText, clip, isPlain } from "./labels.js";
 import { CARD } from "./layout.js";
 import { firstFrom } from "./scene.js";
 import type { Scene, SceneEdge, SceneNode } from "./scene.js";
@@ -133,6 +133,7 @@ const borders: Readonly<
   Record<Standing, { readonly colour: keyof Theme; readonly width: number; readonly dash: readonly number[] }>
 > = {
   accepted: { colour: "line", width: 1, dash: [] },
+  unchecked: { colour: "line", width: 1, dash: [] },
   "soft-failed": { colour: "warn", width: 1.6, dash: [7, 4] },
   rejected: { colour: "bad", width: 2, dash: [] },
   pending: { colour: "quiet", width: 1.4, dash: [2, 3] },
@@ -204,7 +205,7 @@ function paintText(context: CanvasRenderingContext2D, { node }: SceneNode, look:
   }
   context.font = `11px ${FONT}`;
   context.fillStyle = theme.quiet;
-  const mark = node.kind === "event" && standing !== "accepted" ? standing : "";
+  const mark = isPlain(standing) ? "" : standing;
   const note = node.kind === "event" && node.event.redacted ? (mark === "" ? "redacted" : `${mark}, redacted`) : mark;
   const noteWidth = note === "" ? 0 : context.measureText(note).width + 8;
   context.fillText(fit(context, clip(foot, 60), room - noteWidth), left, y + 13);
@@ -270,6 +271,9 @@ function glyph(
   switch (event.standing) {
     case "accepted":
       context.fill();
+      break;
+    case "unchecked":
+      context.stroke();
       break;
     case "soft-failed":
       context.stroke();

@@ -45,6 +45,8 @@ export type Reply =
   | { readonly number: number; readonly ok: true; readonly answer: Answers[keyof Answers] }
   | { readonly number: number; readonly ok: false; readonly problem: Problem }
   | { readonly progress: string; readonly done: number; readonly total: number }
+  /** The room before it was checked: its graph is there, and every verdict is still to come. */
+  | { readonly preview: LoadedRoom }
   | { readonly update: LoadedRoom };
 
 /** Nodes and where they stand. */
@@ -63,6 +65,7 @@ export interface Comparison {
 /** A room that was read and checked. */
 export interface LoadedRoom {
   readonly name: string;
+  readonly isChecked: boolean;
   readonly graph: RoomGraph;
   /** Absent when only verdicts changed. */
   readonly drawing: Drawing | undefined;

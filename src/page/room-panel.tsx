@@ -28,11 +28,7 @@ export function RoomPanel({
         Room version {printable(graph.roomVersion)}, {plural(graph.events.length, "event")}, from{" "}
         <bdi class="name">{printable(room.name)}</bdi>
       </p>
-      <p class={disagreements.length === 0 ? "verdict is-accepted" : "verdict is-rejected"}>
-        {disagreements.length === 0
-          ? "Everything that was checked agrees with the rules and with the file."
-          : `${plural(disagreements.length, "disagreement")}: the file and the rules part.`}
-      </p>
+      <Summary room={room} />
       <dl class="facts">
         {room.counts.map(([verdict, count]) => (
           <>
@@ -113,6 +109,16 @@ export function RoomPanel({
         </Section>
       )}
     </div>
+  );
+}
+
+function Summary({ room: { isChecked, disagreements } }: { readonly room: LoadedRoom }) {
+  if (!isChecked) return <p class="verdict">The events are being checked: verdicts and states follow.</p>;
+  if (disagreements.length === 0) {
+    return <p class="verdict is-accepted">Everything that was checked agrees with the rules and with the file.</p>;
+  }
+  return (
+    <p class="verdict is-rejected">{plural(disagreements.length, "disagreement")}: the file and the rules part.</p>
   );
 }
 

@@ -18,7 +18,21 @@ import type { Comparison, Drawing, EventDetail, LoadedRoom, ResolutionDetail, St
 import type { StateStep } from "./protocol.js";
 
 /** Smaller rooms are drawn whole. */
-const FOLD_FROM = 60;
+export const FOLD_FROM = 60;
+export const SHORTEST_RUN = 6;
+
+export function draw(graph: RoomGraph, open: readonly string[], fold: boolean): Drawing {
+  const shortest = fold && graph.events.length >= FOLD_FROM ? SHORTEST_RUN : Infinity;
+  const nodes = foldRuns(graph, { shortest, open: new Set(open) });
+  return { nodes, layout: layoutOf(nodes) };
+}
+
+/** A room that can be drawn already and has still to be checked. */
+export function previewOf(name: string, graph: RoomGraph, drawing: Drawing): LoadedRoom {
+  const signatures = { verified: 0, unknownKey: 0, refused: 0 };
+  const nothing = { malformed: [], disagreements: [], comparisons: [], forks: [], tips: [], notes: [], counts: [] };
+  return { name, isChecked: false, graph, drawing, signatures, unchecked: 0, ...nothing };
+}
 
 /** A room that was checked, with what is worked out of it once. */
 export class Session {
@@ -45,9 +59,7 @@ export class Session {
   }
 
   draw(open: readonly string[], fold: boolean): Drawing {
-    const shortest = fold && this.graph.events.length >= FOLD_FROM ? 6 : Infinity;
-    const nodes = foldRuns(this.graph, { shortest, open: new Set(open) });
-    return { nodes, layout: layoutOf(nodes) };
+    return draw(this.graph, open, fold);
   }
 
   /** `drawing` is left out where the one that the page has stays good. */
@@ -55,6 +67,7 @@ export class Session {
     const { report } = this;
     return {
       name: this.#name,
+      isChecked: true,
       graph: this.graph,
       drawing,
       counts: [...report.counts],

@@ -1,7 +1,7 @@
 /** A graph as a picture of its own: the same places and marks as on the page, as SVG. */
 import { printable } from "../inspect/format.js";
 import type { GraphNode, RoomGraph, Standing } from "../inspect/graph.js";
-import { cardText, clip } from "./labels.js";
+import { cardText, clip, isPlain } from "./labels.js";
 import { CARD } from "./layout.js";
 import type { Edge, Place } from "./layout.js";
 import type { Drawing } from "./protocol.js";
@@ -65,6 +65,7 @@ function pathOf(edge: Edge): string {
 
 const borders: Readonly<Record<Standing, (theme: Theme) => string>> = {
   accepted: ({ line }) => `stroke="${line}"`,
+  unchecked: ({ line }) => `stroke="${line}"`,
   "soft-failed": ({ warn }) => `stroke="${warn}" stroke-width="1.6" stroke-dasharray="7 4"`,
   rejected: ({ bad }) => `stroke="${bad}" stroke-width="2"`,
   pending: ({ quiet }) => `stroke="${quiet}" stroke-width="1.4" stroke-dasharray="2 3"`,
@@ -81,7 +82,7 @@ function nodeOf(node: GraphNode, { x, y }: Place, servers: ReadonlyMap<string, n
     node.kind === "event"
       ? borders[standing](theme)
       : `stroke="${theme.edge}"${node.kind === "absent" ? ' stroke-dasharray="2 3"' : ""}`;
-  const notes = [standing === "accepted" ? "" : standing, isRedacted ? "redacted" : ""].filter((note) => note !== "");
+  const notes = [isPlain(standing) ? "" : standing, isRedacted ? "redacted" : ""].filter((note) => note !== "");
   const strike = isRefused || isRedacted ? ' text-decoration="line-through"' : "";
   const says = gist === "" ? "" : ` <tspan font-weight="400">${xml(clip(gist, 22))}</tspan>`;
   const { width, height } = CARD;
@@ -114,6 +115,8 @@ function glyphOf(node: GraphNode, servers: ReadonlyMap<string, number>, theme: T
   switch (event.standing) {
     case "accepted":
       return shape(`fill="${colour}"`) + redacted;
+    case "unchecked":
+      return hollow(colour);
     case "soft-failed":
       return `${hollow(colour)}<path d="M15.5 ${y}h13a6.5 6.5 0 0 1-13 0z" fill="${colour}"/>${redacted}`;
     case "pending":

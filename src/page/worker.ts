@@ -7,9 +7,12 @@ import { planSignatures } from "../event/signatures.js";
 import { keyLookup } from "../inspect/keys.js";
 import type { Dump } from "../inspect/dump.js";
 import { readDump } from "../inspect/read.js";
+import { graphOfDump } from "../inspect/graph.js";
+import type { RoomGraph } from "../inspect/graph.js";
+import { roomVersions } from "../versions/index.js";
 import type { VerifyRequest } from "../ports/keys.js";
 import type { Answers, LoadedRoom, Problem, Reply, Request, Source } from "./protocol.js";
-import { Session } from "./session.js";
+import { Session, draw, previewOf } from "./session.js";
 
 /** Files beyond this would not fit as text and events beside each other in the memory of a tab. */
 export const MOST_BYTES: number = 256 * 1024 * 1024;
@@ -17,6 +20,9 @@ export const MOST_BYTES: number = 256 * 1024 * 1024;
 /** The signatures of fewer events are verified before the room is shown; those of more, behind the picture. */
 const VERIFY_AT_ONCE = 80;
 const BATCH = 500;
+
+/** Rooms of so many events are shown before they are checked. */
+const PREVIEW_FROM = 2000;
 
 class Stop extends Error {
   readonly problem: Problem;
@@ -36,6 +42,7 @@ export function startWorker(scope: DedicatedWorker): void {
     session = undefined;
     const { name } = source;
     const dump = await read(source, post);
+    const early = dump.events.length >= PREVIEW_FROM ? preview(name, dump, post) : undefined;
     const atOnce = dump.events.length <= VERIFY_AT_ONCE;
     const first = checked(name, dump, atOnce ? rememberingProvider() : undefined, post);
     session = first;
@@ -51,7 +58,7 @@ export function startWorker(scope: DedicatedWorker): void {
         (error: unknown) => post({ progress: problemOf(error).reason, done: 0, total: 0 }),
       );
     }
-    return first.room(first.draw([], true), requests.length);
+    return first.room(isAsDrawn(early, first.graph) ? undefined : first.draw([], true), requests.length);
   };
   const answer = async (request: Request): Promise<Answers[keyof Answers]> => {
     if (request.ask === "load") return load(request.source);
@@ -65,6 +72,24 @@ export function startWorker(scope: DedicatedWorker): void {
       (error: unknown) => post({ number, ok: false, problem: problemOf(error) }),
     );
   };
+}
+
+/** Shows the graph, which is there long before the verdicts are. */
+function preview(name: string, dump: Dump, post: (reply: Reply) => void): RoomGraph | undefined {
+  const version = roomVersions.get(dump.roomVersion ?? "");
+  if (!version.ok) return undefined;
+  const graph = graphOfDump(version.value.rules, dump);
+  if (graph.events.length === 0) return undefined;
+  post({ preview: previewOf(name, graph, draw(graph, [], true)) });
+  return graph;
+}
+
+/** Whether a drawing of one graph is one of the other: the same events, and none that has to be unfolded. */
+function isAsDrawn(drawn: RoomGraph | undefined, graph: RoomGraph): boolean {
+  if (drawn?.events.length !== graph.events.length) return false;
+  return graph.events.every(
+    ({ eventId, standing }, at) => standing === "accepted" && drawn.events[at]?.eventId === eventId,
+  );
 }
 
 /** What the worker needs of its global scope. */

@@ -8,6 +8,7 @@ import { readDump } from "../../inspect/read.js";
 import { checkRoom } from "../../inspect/room.js";
 import { printable } from "../../inspect/format.js";
 import { layoutOf } from "../../page/layout.js";
+import { FOLD_FROM, SHORTEST_RUN } from "../../page/session.js";
 import { formatSvg } from "../../page/svg.js";
 import { dark, light } from "../../page/theme.js";
 import { nodeProvider } from "../ed25519.js";
@@ -18,10 +19,6 @@ import { drawArguments } from "./arguments.js";
 import type { DrawArguments } from "./arguments.js";
 import { drawPng } from "./browser.js";
 import { pageOf, readAssets, sourceOf } from "./page.js";
-
-/** Pictures of fewer events show each of them. */
-const FOLD_FROM = 60;
-const SHORTEST_RUN = 6;
 
 export async function runDraw(args: readonly string[], output: Output, errors: Output): Promise<number> {
   const options = drawArguments(args);
