@@ -14,7 +14,7 @@ export type Command =
   | { readonly command: "check"; readonly options: CheckArguments }
   | { readonly command: "check-store"; readonly options: CheckStoreArguments }
   /** These read the rest themselves. */
-  | { readonly command: "serve" | "client" | "draw"; readonly args: readonly string[] };
+  | { readonly command: "serve" | "client" | "draw" | "audit" | "replay"; readonly args: readonly string[] };
 
 const flags = {
   help: { type: "boolean", short: "h" },
@@ -48,14 +48,17 @@ const allowed: Readonly<Record<"check" | "oracle" | "bench", readonly Flag[]>> =
   bench: ["iters"],
 };
 
-function readsTheRest(name: string | undefined): name is "serve" | "client" | "draw" {
-  return name === "serve" || name === "client" || name === "draw";
+function readsTheRest(name: string | undefined): name is "serve" | "client" | "draw" | "audit" | "replay" {
+  return ["serve", "client", "draw", "audit", "replay"].some((one) => one === name);
 }
 
 /** @throws Failure with a sentence when the arguments make no sense. */
 export function parseArguments(args: readonly string[], colour: boolean): Command {
   const [first, ...others] = args;
   if (first === "demo") return demoOf(others, colour);
+  if ((first === "audit" || first === "replay") && others.some((one) => one === "--help" || one === "-h")) {
+    return { command: "help" };
+  }
   if (readsTheRest(first)) return { command: first, args: others };
   const { values, positionals } = parse(() => parseFlags(args));
   const [name, ...rest] = positionals;
@@ -65,7 +68,7 @@ export function parseArguments(args: readonly string[], colour: boolean): Comman
   if (name === "demo") throw new Failure("demo comes before its flags: roomdag demo --version 12");
   if (name !== "check" && name !== "oracle" && name !== "bench") {
     const problem = name === undefined ? "no command is given" : `there is no command ${name}`;
-    throw new Failure(`${problem}: it is check, draw, demo, serve, client, oracle or bench`);
+    throw new Failure(`${problem}: it is check, audit, replay, draw, demo, serve, client, oracle or bench`);
   }
   const stray = (Object.keys(values) as Flag[]).find((flag) => !allowed[name].includes(flag));
   if (stray !== undefined) throw new Failure(`${name} takes no --${stray}`);

@@ -71,7 +71,7 @@ export async function runCheck(options: CheckArguments, output: Output, errors: 
   return unreadable > 0 ? 2 : 0;
 }
 
-async function readKeyFile(path: string): Promise<JsonObject> {
+export async function readKeyFile(path: string): Promise<JsonObject> {
   const parsed = parseLax(await readText(path));
   if (parsed.ok && isObject(parsed.value) && holdsKeys(parsed.value)) return parsed.value;
   throw new Failure(`${path} holds no keys: it should be {server: {key id: base64}}, or what a key server answered`);

@@ -40,6 +40,10 @@ async function run(command: Command): Promise<number> {
       return (await import("./client/main.js")).runClient(command.args, output, errors);
     case "draw":
       return (await import("./draw/main.js")).runDraw(command.args, output, errors);
+    case "audit":
+      return (await import("./inspect/main.js")).runAudit(command.args, wantsColour(), output, errors);
+    case "replay":
+      return (await import("./inspect/main.js")).runReplay(command.args, wantsColour(), output, errors);
     case "check-store":
       return (await import("./serve/check-store.js")).runCheckStore(command.options, output);
   }

@@ -21,6 +21,8 @@ export { Extremities, fileOrder, softFailures } from "./arrivals.js";
 export { replayAs, replayReportAs } from "./replay-as.js";
 export type { Replayed, StateDifference, VerdictDifference } from "./replay-as.js";
 export type { Adaptation } from "./rewrite.js";
+export { formatAudit, formatReplay, plainAudit, plainReplay, remedySentence } from "./format-audit.js";
+export type { FormatAuditOptions } from "./format-audit.js";
 export { keyLookup } from "./keys.js";
 export { checkRoom } from "./room.js";
 export type { CheckOptions, EventReport, RoomReport, SignatureCounts, SignatureStatus, StateEntry } from "./room.js";

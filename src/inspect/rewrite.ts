@@ -173,7 +173,7 @@ export class Rewriter {
     return written(content, changes);
   }
 
-  /** Whoever stands above all levels may not be listed in them; who no longer does has the highest one that there is. */
+  /** Whoever stands above all levels may not be listed in them; who no longer does has the highest one. */
   #levels(content: JsonObject): JsonObject {
     const [from, to] = [this.#from.auth.creatorPower, this.#to.auth.creatorPower];
     const users = get(content, "users");
