@@ -52,14 +52,18 @@ function readsTheRest(name: string | undefined): name is "serve" | "client" | "d
   return ["serve", "client", "draw", "audit", "replay"].some((one) => one === name);
 }
 
+/** `audit` and `replay` have their help on the common page. */
+function restOf(command: "serve" | "client" | "draw" | "audit" | "replay", args: readonly string[]): Command {
+  const common = command === "audit" || command === "replay";
+  if (common && args.some((one) => one === "--help" || one === "-h")) return { command: "help" };
+  return { command, args };
+}
+
 /** @throws Failure with a sentence when the arguments make no sense. */
 export function parseArguments(args: readonly string[], colour: boolean): Command {
   const [first, ...others] = args;
   if (first === "demo") return demoOf(others, colour);
-  if ((first === "audit" || first === "replay") && others.some((one) => one === "--help" || one === "-h")) {
-    return { command: "help" };
-  }
-  if (readsTheRest(first)) return { command: first, args: others };
+  if (readsTheRest(first)) return restOf(first, others);
   const { values, positionals } = parse(() => parseFlags(args));
   const [name, ...rest] = positionals;
   if (values.help === true || name === "help") return { command: "help" };
