@@ -4,6 +4,10 @@ export const help = `roomdag: what a Matrix room is, checked
   roomdag check FILE…            check what you have of a room (- is standard input)
   roomdag draw FILE… -o OUT      draw the room as a page to look at; --svg, --dot, --mermaid, --png for a picture
   roomdag demo                   five servers share a room, part, meet again and agree, told step by step
+  roomdag serve --name NAME --data DIR
+                                 a server that shares rooms with others over HTTPS (roomdag serve --help)
+  roomdag client --data DIR      what its users do, line by line or as one command (roomdag client help)
+  roomdag check --store DIR      judge anew all that a server has stored
   roomdag oracle                 answer requests, one JSON object a line, from standard input
   roomdag bench resolve FILE     time the resolution that FILE asks for
   roomdag --help, --version
@@ -25,6 +29,9 @@ From Synapse's database: psql -At -c "SELECT row_to_json(e) FROM event_json e WH
   --json                   one JSON object a file
   --summary                one line a file
   --no-color               no colours; NO_COLOR in the environment does the same
+
+check --store takes --database URL as serve was told, --room ID and --json. The server must not be running: one that is
+answers the same to \`client check\`. Exit status 1 says that something is not as it should be.
 
 demo runs in memory and prints the same every time. It takes --version VERSION (of the room; default 11), --json
 (only the figures at its end) and --no-color.

@@ -221,6 +221,13 @@ function jsonOf(text: string): JsonObject {
   return parsed.value;
 }
 
+const heading = `roomdag client --data DIR [--as USER] [--json] [COMMAND]
+roomdag client --api ADDRESS --token-file FILE …   where the server's folder is not at hand
+
+Without a command, lines are read, one command each. ROOM may be left out after create, join, upgrade or use. In shells
+put ids in quotes: they read the ! and the $.
+`;
+
 /** What `help` prints: local words first. */
 export function commandsHelp(): string {
   const rows = [
@@ -230,5 +237,6 @@ export function commandsHelp(): string {
     ...Object.values(commands).map(({ usage, about }) => [usage, about]),
     ["help, quit", ""],
   ];
-  return rows.map(([usage = "", about = ""]) => `  ${usage.padEnd(61)}${about}`.trimEnd()).join("\n");
+  const lines = rows.map(([usage = "", about = ""]) => `  ${usage.padEnd(62)}${about}`.trimEnd());
+  return [heading, ...lines].join("\n");
 }

@@ -45,7 +45,7 @@ export function parseClientArguments(args: readonly string[]): ClientArguments {
 
 /** Exit status: 0, or 1 when something was refused. @throws Failure if no server can be asked. */
 export async function runClient(args: readonly string[], output: Output, errors: Output): Promise<number> {
-  const options = parseClientArguments(args);
+  const options = parseClientArguments(args.includes("--help") ? ["help"] : args);
   if (options.line === "help") {
     await output.write(`${commandsHelp()}\n`);
     return 0;

@@ -104,7 +104,7 @@ async function openPostgres(url: string, { folder, onFault }: DatabaseOptions): 
   // A connection that is idle may end at any time, and is replaced when one is needed.
   pool.on("error", onFault);
   try {
-    const { storage, keys } = await openPostgresStorage(pool);
+    const { storage, keys } = await openPostgresStorage(pool, schemaIn(url));
     const close = async (): Promise<void> => {
       await pool.end();
     };
@@ -113,6 +113,12 @@ async function openPostgres(url: string, { folder, onFault }: DatabaseOptions): 
     await pool.end();
     throw new Failure(`the database ${withoutPassword(url)} cannot be opened: ${messageOf(error)}`);
   }
+}
+
+/** `?schema=NAME`: several servers may share a database, each in a schema of its own. */
+function schemaIn(url: string): { readonly schema?: string } {
+  const schema = URL.canParse(url) ? new URL(url).searchParams.get("schema") : null;
+  return schema === null ? {} : { schema };
 }
 
 function withoutPassword(url: string): string {

@@ -56,20 +56,19 @@ export async function startHost(settings: Settings, log: Log, version: string): 
     const clock = createSystemClock();
     const random = createSystemRandom();
     const watch = createWatch(log);
-    const own = { current: [createNodeSigner(firstKey), ...otherKeys.map(createNodeSigner)] as const };
     const network = await openNetwork({
       settings,
       tls: await certificateFor(settings, folder, log),
-      signer: own.current[0],
+      keys: () => keys,
       clock,
       random,
-      log,
+      observer: watch.observer,
     });
     const { transport } = network;
     closers.push(() => network.close(GRACE));
     const keys = createKeyRing({
       server: name,
-      own,
+      own: { current: [createNodeSigner(firstKey), ...otherKeys.map((key) => createNodeSigner(key))] },
       transport,
       clock,
       verify: network.verify,
@@ -88,8 +87,10 @@ export async function startHost(settings: Settings, log: Log, version: string): 
       observer: watch.observer,
       directory: { software: { name: "roomdag", version } },
     });
-    const federation = await network.listen(keys);
-    await server.start();
+    const federation = await network.listen();
+    // Joins that a restart interrupted are tried once before this resolves, with servers that may be away: nobody here
+    // waits for them. What fails of it is a fault of the process.
+    void server.start();
     closers.push(() => {
       server.stop();
       return Promise.resolve();

@@ -4,10 +4,14 @@ import { startHost } from "./host.js";
 import { createLog } from "./log.js";
 import type { Log } from "./log.js";
 import { messageOf } from "./private-file.js";
-import { readSettings } from "./settings.js";
+import { readSettings, settingsHelp } from "./settings.js";
 
 /** Resolves with the exit status when the server has stopped. @throws Failure if it cannot start. */
 export async function runServe(args: readonly string[], version: string): Promise<number> {
+  if (args.includes("--help") || args.includes("-h")) {
+    process.stdout.write(`roomdag serve: a server that shares rooms with others\n\n${settingsHelp()}`);
+    return 0;
+  }
   const settings = await readSettings(args, process.stderr.isTTY);
   const log = createLog({
     format: settings.log,

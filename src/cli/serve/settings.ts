@@ -34,7 +34,7 @@ export const settingsTable = Object.freeze({
   database: {
     kind: "text",
     value: "URL",
-    about: "`sqlite:FILE`, `postgres://…` or `memory`; default: SQLite in the data folder",
+    about: "`sqlite:FILE`, `postgres://…[?schema=NAME]` or `memory`; default: SQLite in the data folder",
   },
   "tls-key": { kind: "path", value: "FILE", about: "private key, PEM; default: one in the data folder" },
   "tls-cert": { kind: "path", value: "FILE", about: "certificate chain, PEM; default: a self-signed one" },
@@ -294,7 +294,7 @@ export function settingsHelp(): string {
 }
 
 const WIDTH = 118;
-const COLUMN = 35;
+const COLUMN = 37;
 
 function wrapped(flag: string, about: string): string {
   const lines: string[] = [];

@@ -14,6 +14,8 @@ import type { ApiHost, Route } from "./routes.js";
 
 /** An event has at most 64 KiB; initial state has several. */
 const MAX_BODY = 4 * 1024 * 1024;
+/** What is read of a longer one before the connection is closed. */
+const MAX_HEARD = 16 * MAX_BODY;
 const MAX_DEPTH = 500;
 
 export interface ApiOptions {
@@ -152,9 +154,11 @@ async function bodyOf(request: IncomingMessage): Promise<string> {
   let length = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     length += chunk.length;
-    if (length > MAX_BODY) throw new ApiError(413, "too_large", `a body has at most ${MAX_BODY} bytes`);
-    chunks.push(chunk);
+    // Who writes is told when all is written: one that is cut off hears nothing.
+    if (length <= MAX_BODY) chunks.push(chunk);
+    else if (length > MAX_HEARD) break;
   }
+  if (length > MAX_BODY) throw new ApiError(413, "too_large", `a body has at most ${MAX_BODY} bytes`);
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(chunks));
   } catch {
@@ -166,7 +170,5 @@ function write(response: ServerResponse, status: number, body: JsonObject): void
   if (response.headersSent || response.destroyed) return;
   const bytes = Buffer.from(`${encodeCanonical(body)}\n`);
   response.writeHead(status, { "content-type": "application/json", "content-length": bytes.length });
-  // What was not read of a request that is too long is not waited for.
-  if (status === 413) response.on("finish", () => response.req.destroy());
   response.end(bytes);
 }
