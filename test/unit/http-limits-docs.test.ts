@@ -1,8 +1,8 @@
-/** docs/http.md lists each limit of those who ask, with the default and the unit that it has. */
+/** docs/http.md lists each limit of those who ask and those who answer, with the default and the unit that it has. */
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { defaultHttpClientLimits } from "../../src/adapters/http/index.js";
-import { defaultNodeConnectorLimits } from "../../src/adapters/node-http/index.js";
+import { defaultHttpClientLimits, defaultHttpHandlerLimits } from "../../src/adapters/http/index.js";
+import { defaultListenLimits, defaultNodeConnectorLimits } from "../../src/adapters/node-http/index.js";
 
 const page = readFileSync(new URL("../../docs/http.md", import.meta.url), "utf8");
 
@@ -21,6 +21,8 @@ describe("docs/http.md", () => {
   it.each([
     ["Limit of a client", defaultHttpClientLimits],
     ["Limit of a connector", defaultNodeConnectorLimits],
+    ["Limit of a handler", defaultHttpHandlerLimits],
+    ["Limit of a listener", defaultListenLimits],
   ] as const)("lists what the code has: %s", (header, defaults) => {
     const rows = rowsOf(header);
     expect(rows.map(([name, value]) => [name, value])).toEqual(Object.entries(defaults));

@@ -8,7 +8,7 @@ export type { NodeConnector, NodeConnectorLimits, NodeConnectorMetric, NodeConne
 export type { OpenSocket } from "./agent.js";
 export { createHostResolver } from "./resolver.js";
 export type { HostResolver, HostResolverOptions } from "./resolver.js";
-export { listenDefaults, listenHttp, listenHttps } from "./listen.js";
+export { defaultListenLimits, listenHttp, listenHttps } from "./listen.js";
 export type { Certificate, Listening, ListenLimits, ListenOptions } from "./listen.js";
 export { createNodeListener } from "./serve.js";
 export type { NodeListener, NodeListenerOptions } from "./serve.js";

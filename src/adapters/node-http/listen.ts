@@ -24,7 +24,7 @@ export interface ListenLimits {
 }
 
 /** The limits of a listener where nobody says anything else. */
-export const listenDefaults: ListenLimits = Object.freeze({
+export const defaultListenLimits: ListenLimits = Object.freeze({
   connections: 10_000,
   handshakeTime: 20_000,
   headersTime: 30_000,
@@ -66,7 +66,7 @@ export interface Listening {
  */
 export async function listenHttps(options: ListenOptions & Certificate): Promise<Listening> {
   const { key, cert } = options;
-  const limits = { ...listenDefaults, ...options.limits };
+  const limits = { ...defaultListenLimits, ...options.limits };
   const tls = { key: pem(key), cert: pem(cert), handshakeTimeout: limits.handshakeTime };
   const server = usable(() => createHttpsServer({ ...serverOptions(limits), ...tls, minVersion: "TLSv1.2" }));
   const listening = await listen(server, options, limits);
@@ -81,7 +81,7 @@ export async function listenHttps(options: ListenOptions & Certificate): Promise
  * @throws UsageError for a place where nobody can listen.
  */
 export function listenHttp(options: ListenOptions): Promise<Listening> {
-  const limits = { ...listenDefaults, ...options.limits };
+  const limits = { ...defaultListenLimits, ...options.limits };
   return listen(createHttpServer(serverOptions(limits)), options, limits);
 }
 
