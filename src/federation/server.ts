@@ -209,11 +209,13 @@ export class Server {
       found.set(outside.roomId, { roomId: outside.roomId, membership: outside.membership, outside });
     }
     for (const room of await this.rooms.all(cancel)) {
-      // Of a room that this server is in it knows more than it was shown before.
-      if (room.isResident) found.delete(room.roomId);
+      const { roomId } = room;
+      // Of a room that this server is in it knows more than it was shown before; of one that it left, less.
+      if (room.isResident) found.delete(roomId);
+      if (found.has(roomId)) continue;
       const membership = room.current.membership(userId);
       const stale = !room.isResident && membership !== "ban";
-      if (membership !== "leave" && !stale) found.set(room.roomId, { roomId: room.roomId, membership });
+      if (membership !== "leave" && !stale) found.set(roomId, { roomId, membership });
     }
     return [...found.values()];
   }

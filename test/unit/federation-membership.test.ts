@@ -75,6 +75,19 @@ describe.each(VERSIONS)("membership across servers in version %s", (version) => 
     expect(world.faults()).toEqual([]);
   });
 
+  it("who was banned and is invited again is shown the invite", async () => {
+    const world = await worldOf("a", "b");
+    const roomId = await world.shared(version, "a", "b");
+    const a = world.server("a");
+    await done(a.ban({ roomId, userId: alice, target: bob }));
+    await world.deliver();
+    expect(await world.server("b").roomsOf(bob)).toEqual([{ roomId, membership: "ban" }]);
+    await done(a.unban({ roomId, userId: alice, target: bob }));
+    await done(a.invite({ roomId, userId: alice, target: bob }));
+    await world.deliver();
+    expect(await world.server("b").roomsOf(bob)).toMatchObject([{ roomId, membership: "invite" }]);
+  });
+
   it("all servers learn of a join, a kick, a ban and an unban of a user of another server", async () => {
     const world = await worldOf("a", "b", "c");
     const roomId = await world.shared(version, "a", "b", "c");
