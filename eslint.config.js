@@ -51,6 +51,7 @@ export default defineConfig(
     "coverage/",
     "reports/",
     "docs/",
+    "site/",
     "fixtures/",
     ".stryker-tmp/",
     ".dependency-cruiser.cjs",

@@ -13,7 +13,7 @@ export default defineConfig({
     coverage: {
       provider: "v8",
       include: ["src/**/*.ts"],
-      exclude: ["src/cli/**"],
+      exclude: ["src/cli/**", "src/page/**"],
       // A failing test must not hide how far the tests reach.
       reportOnFailure: true,
       reporter: ["text-summary", "json-summary", "html"],
@@ -23,7 +23,7 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: "source", include: ["test/**/*.test.ts"], exclude: [...needsBuild, "test/interop/**"] },
+        test: { name: "source", include: ["test/**/*.test.ts"], exclude: [...needsBuild, "test/interop/**", "test/browser/**"] },
       },
       {
         extends: true,

@@ -1,11 +1,17 @@
 #!/usr/bin/env bash
-# Installs Debian's Chromium, for `npm run browser` and `npm run runtimes` alone. It has to be run as root, unless there
-# is a Chromium already or CHROMIUM names one.
-set -euo pipefail
-if [ -n "${CHROMIUM:-}" ] || command -v chromium >/dev/null || command -v google-chrome >/dev/null; then exit 0; fi
-if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-  echo "Install Chromium, or name it in the environment variable CHROMIUM." >&2
-  exit 1
+# Says where Chromium is, and installs Debian's package where it is not (as root).
+set -eu
+if [ -n "${CHROMIUM:-}" ]; then
+  echo "Chromium: $CHROMIUM (as CHROMIUM says)"
+  exit 0
 fi
-apt-get update -qq
-DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium >/dev/null
+if ! command -v chromium >/dev/null; then
+  if ! command -v apt-get >/dev/null || [ "$(id -u)" -ne 0 ]; then
+    echo "There is no chromium on the path. Install one, or name it in CHROMIUM." >&2
+    exit 1
+  fi
+  echo "Installing Debian's chromium."
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-liberation >/dev/null
+fi
+echo "Chromium: $(command -v chromium)"

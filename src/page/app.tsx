@@ -1,4 +1,5 @@
 /** The page. */
+import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { printable } from "../inspect/format.js";
 import type { GraphEvent } from "../inspect/graph.js";
@@ -22,17 +23,20 @@ import { stepsOf } from "./steps.js";
 import type { Step } from "./steps.js";
 import { dark, light } from "./theme.js";
 import type { Theme } from "./theme.js";
+import { TextPanel } from "./text-panel.js";
 import { TimeSlider } from "./time-slider.js";
 import type { TimeOrder } from "./time-slider.js";
 import { walk } from "./walk.js";
 
-type Tab = "room" | "event" | "resolve" | "list";
-const tabs: readonly (readonly [tab: Tab, name: string])[] = [
+type Tab = "room" | "event" | "resolve" | "list" | "text";
+const allTabs: readonly (readonly [tab: Tab, name: string])[] = [
   ["room", "Room"],
   ["event", "Event"],
   ["resolve", "Resolve"],
   ["list", "List"],
 ];
+/** Longer texts are not edited in a page. */
+const MOST_EDITED = 200_000;
 
 interface Progress {
   readonly what: string;
@@ -91,6 +95,7 @@ export function App({ script, embedded }: { readonly script: string; readonly em
       setSource(wanted);
       setSelected(isThere ? eventId : undefined);
       aim.current = isThere ? eventId : undefined;
+      setTextProblem(undefined);
       setTab(isThere ? "event" : "room");
       setPicked([]);
       setResolution(undefined);
@@ -119,6 +124,27 @@ export function App({ script, embedded }: { readonly script: string; readonly em
         if (error instanceof Refused && error.problem.code === "cancelled") return;
         setProgress(undefined);
         setProblem(error instanceof Error ? error.message : String(error));
+      },
+    );
+  };
+
+  const [textProblem, setTextProblem] = useState<string | undefined>(undefined);
+  const isText = source?.text !== undefined && source.text.length <= MOST_EDITED;
+  /** The same room with another text: what is selected stays, where it is still there. */
+  const edit = (changed: Source): void => {
+    client.ask<"load">({ ask: "load", source: changed }).then(
+      (loaded) => {
+        setTextProblem(undefined);
+        setSource(changed);
+        setPicked([]);
+        setResolution(undefined);
+        setTime(undefined);
+        arrived.current(loaded);
+        setProgress(undefined);
+      },
+      (error: unknown) => {
+        setProgress(undefined);
+        setTextProblem(error instanceof Error ? error.message : String(error));
       },
     );
   };
@@ -196,6 +222,12 @@ export function App({ script, embedded }: { readonly script: string; readonly em
       },
       (error: unknown) => setResolution(error instanceof Error ? error.message : String(error)),
     );
+  };
+
+  const showStep = (to: number): void => {
+    setStep(to);
+    const [first] = steps[to]?.lit ?? [];
+    if (first !== undefined) graph.current?.reveal(first);
   };
 
   const pick = (eventId: string): void => {
@@ -279,8 +311,46 @@ export function App({ script, embedded }: { readonly script: string; readonly em
   }, [isHelp]);
 
   const current = selected === undefined ? undefined : events.get(selected);
-  const lit = litBy(tab === "resolve" ? steps[step] : undefined, query, found);
   const total = room?.graph.events.length ?? 0;
+  const panels: Readonly<Record<Tab, () => ComponentChildren>> = {
+    room: () => room !== undefined && <RoomPanel room={room} servers={servers} theme={theme} onGo={go} />,
+    event: () =>
+      current === undefined ? (
+        <p class="quiet">Click an event, or walk with the arrow keys.</p>
+      ) : (
+        <EventPanel
+          event={current}
+          client={client}
+          revision={revision}
+          events={events}
+          picked={picked.includes(current.eventId)}
+          onGo={go}
+          onPick={() => pick(current.eventId)}
+          onResolve={resolve}
+        />
+      ),
+    resolve: () => (
+      <ResolvePanel
+        picked={picked}
+        forks={room?.forks ?? []}
+        events={events}
+        detail={resolution}
+        steps={steps}
+        step={step}
+        onStep={showStep}
+        onGo={(id) => go(id, "resolve")}
+        onResolve={resolve}
+        onUnpick={pick}
+        onClear={() => {
+          setPicked([]);
+          setResolution(undefined);
+        }}
+      />
+    ),
+    text: () => source !== undefined && <TextPanel source={source} problem={textProblem} onChange={edit} />,
+    list: () => <ListPanel events={found} total={total} selected={selected} onGo={go} />,
+  };
+  const lit = litBy(tab === "resolve" ? steps[step] : undefined, query, found);
   return (
     <div class="page">
       <Header
@@ -306,6 +376,7 @@ export function App({ script, embedded }: { readonly script: string; readonly em
         <DropZone
           busy={progress !== undefined}
           isSite={embedded.rooms.length === 0}
+          examples={embedded.examples}
           onSource={(wanted) => load(wanted)}
         />
       ) : (
@@ -339,48 +410,9 @@ export function App({ script, embedded }: { readonly script: string; readonly em
             />
           </section>
           <aside id="panel" aria-label="Details">
-            <Tabs tab={tab} onTab={setTab} />
+            <Tabs tab={tab} isText={isText} onTab={setTab} />
             <div class="panel" role="tabpanel" id="tab-panel" aria-labelledby={`tab-${tab}`}>
-              {tab === "room" && <RoomPanel room={room} servers={servers} theme={theme} onGo={go} />}
-              {tab === "event" && current === undefined && (
-                <p class="quiet">Click an event, or walk with the arrow keys.</p>
-              )}
-              {tab === "event" && current !== undefined && (
-                <EventPanel
-                  event={current}
-                  client={client}
-                  revision={revision}
-                  events={events}
-                  picked={picked.includes(current.eventId)}
-                  onGo={go}
-                  onPick={() => pick(current.eventId)}
-                  onResolve={resolve}
-                />
-              )}
-              {tab === "resolve" && (
-                <ResolvePanel
-                  picked={picked}
-                  forks={room.forks}
-                  tips={room.tips}
-                  events={events}
-                  detail={resolution}
-                  steps={steps}
-                  step={step}
-                  onStep={(to) => {
-                    setStep(to);
-                    const [first] = steps[to]?.lit ?? [];
-                    if (first !== undefined) graph.current?.reveal(first);
-                  }}
-                  onGo={(id) => go(id, "resolve")}
-                  onResolve={resolve}
-                  onUnpick={pick}
-                  onClear={() => {
-                    setPicked([]);
-                    setResolution(undefined);
-                  }}
-                />
-              )}
-              {tab === "list" && <ListPanel events={found} total={total} selected={selected} onGo={go} />}
+              {panels[tab]()}
             </div>
           </aside>
         </main>
@@ -419,7 +451,16 @@ function Banner({ problem, onClose }: { readonly problem: string; readonly onClo
   );
 }
 
-function Tabs({ tab, onTab }: { readonly tab: Tab; readonly onTab: (tab: Tab) => void }) {
+function Tabs({
+  tab,
+  isText,
+  onTab,
+}: {
+  readonly tab: Tab;
+  readonly isText: boolean;
+  readonly onTab: (tab: Tab) => void;
+}) {
+  const tabs: readonly (readonly [tab: Tab, name: string])[] = isText ? [...allTabs, ["text", "Text"]] : allTabs;
   const move = (event: KeyboardEvent): void => {
     const step = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
     if (step === 0) return;

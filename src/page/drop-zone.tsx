@@ -1,5 +1,6 @@
 /** Opening a room: a file that is dropped or chosen, or text that is pasted. */
 import { useState } from "preact/hooks";
+import { printable } from "../inspect/format.js";
 import type { Source } from "./protocol.js";
 
 /** Files beyond this are handed over as files and cannot be shared by link. */
@@ -7,12 +8,14 @@ const MOST_AS_TEXT = 4 * 1024 * 1024;
 
 export interface DropZoneProps {
   readonly busy: boolean;
+  /** Rooms that came with the site. */
+  readonly examples: readonly Source[];
   /** Whether the page came without a room. */
   readonly isSite: boolean;
   readonly onSource: (source: Source) => void;
 }
 
-export function DropZone({ busy, isSite, onSource }: DropZoneProps) {
+export function DropZone({ busy, isSite, examples, onSource }: DropZoneProps) {
   const [isOver, setOver] = useState(false);
   const [text, setText] = useState("");
   const [roomVersion, setRoomVersion] = useState("");
@@ -39,7 +42,7 @@ export function DropZone({ busy, isSite, onSource }: DropZoneProps) {
         void take(event.dataTransfer?.files[0]);
       }}
     >
-      <h1>See a room</h1>
+      <h2 class="title">See a room</h2>
       <p>
         Drop a file with the events of a Matrix room: its graph, what the rules say of each event, and how its forks are
         resolved. Nothing leaves this page.
@@ -77,10 +80,24 @@ export function DropZone({ busy, isSite, onSource }: DropZoneProps) {
           Draw
         </button>
       </form>
+      {examples.length > 0 && (
+        <section aria-labelledby="gallery">
+          <h2 id="gallery">Or begin with one of these</h2>
+          <ul class="gallery">
+            {examples.map((example) => (
+              <li>
+                <button type="button" class="link" onClick={() => onSource({ ...example, ...versionOf() })}>
+                  {printable(example.name)}
+                </button>
+              </li>
+            ))}
+          </ul>
+        </section>
+      )}
       <p class="quiet">
         It reads arrays and lines of federation PDUs, answers of send_join, state, backfill, get_missing_events and
-        transactions, and rows of Synapse's event_json. What the client-server API gives out lacks the graph: its events
-        have no parents and no auth events.
+        transactions, rows of Synapse's event_json, and small rooms written a line each. What the client-server API
+        gives out lacks the graph: its events have no parents and no auth events.
       </p>
     </main>
   );

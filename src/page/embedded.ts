@@ -8,6 +8,8 @@ export interface Link {
 
 export interface Embedded {
   readonly rooms: readonly Source[];
+  /** Rooms to choose from where none is open. */
+  readonly examples: readonly Source[];
   readonly links: readonly Link[];
 }
 

@@ -26,13 +26,15 @@ export function Header(props: HeaderProps) {
   const { embedded, room, themeName, isHelp, onTheme, onHelp, children } = props;
   return (
     <header>
-      <a class="skip" href="#panel">
-        Skip to the panel
-      </a>
-      <p class="brand">
-        <strong>roomdag</strong>
+      {room !== undefined && (
+        <a class="skip" href="#panel">
+          Skip to the panel
+        </a>
+      )}
+      <div class="brand">
+        <h1>roomdag</h1>
         <RoomName {...props} />
-      </p>
+      </div>
       {children}
       <div class="tools">
         {room !== undefined && <RoomTools {...props} />}

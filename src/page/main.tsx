@@ -10,7 +10,7 @@ function startPage(): void {
   const { currentScript } = document;
   const data = document.getElementById(EMBEDDED)?.textContent;
   const embedded: Embedded =
-    data === undefined || data === "" ? { rooms: [], links: [] } : (JSON.parse(data) as Embedded);
+    data === undefined || data === "" ? { rooms: [], examples: [], links: [] } : (JSON.parse(data) as Embedded);
   const root = document.getElementById("app");
   if (root !== null) render(<App script={currentScript?.textContent ?? ""} embedded={embedded} />, root);
 }

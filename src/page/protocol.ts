@@ -79,6 +79,14 @@ export interface LoadedRoom {
   readonly forks: readonly Fork[];
   readonly tips: readonly string[];
   readonly notes: readonly string[];
+  readonly story: Story | undefined;
+}
+
+/** What a scenario says of itself. */
+export interface Story {
+  readonly title: string | undefined;
+  readonly lesson: readonly string[];
+  readonly source: readonly string[];
 }
 
 export interface Malformed {

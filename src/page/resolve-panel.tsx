@@ -9,7 +9,6 @@ import type { Row, Step } from "./steps.js";
 export interface ResolvePanelProps {
   readonly picked: readonly string[];
   readonly forks: readonly Fork[];
-  readonly tips: readonly string[];
   readonly events: ReadonlyMap<string, GraphEvent>;
   readonly detail: ResolutionDetail | string | undefined;
   readonly steps: readonly Step[];
@@ -138,7 +137,7 @@ function StepRow({
   readonly onGo: (id: string) => void;
 }) {
   const marks = { good: "✓", bad: "✕", plain: "" } as const;
-  if (row.eventId === undefined) return <li class="head">{row.text}</li>;
+  if (row.eventId === undefined) return <li class={row.isHead ? "head" : "is-plain"}>{row.text}</li>;
   return (
     <li class={`is-${row.mark}`}>
       <EventLink id={row.eventId} onGo={onGo} /> {name}

@@ -3,7 +3,7 @@ import type { ComponentChildren } from "preact";
 import { printable } from "../inspect/format.js";
 import { EventLink } from "./event-panel.js";
 import { plural } from "./labels.js";
-import type { LoadedRoom } from "./protocol.js";
+import type { LoadedRoom, Story } from "./protocol.js";
 import { ComparisonText } from "./resolve-panel.js";
 import type { Theme } from "./theme.js";
 
@@ -23,11 +23,12 @@ export function RoomPanel({
   const { graph, signatures, unchecked, disagreements, comparisons, malformed, notes } = room;
   return (
     <div class="room">
-      <h2 class="room-id">{printable(graph.roomId ?? "A room")}</h2>
+      <h2 class="room-id">{printable(room.story?.title ?? graph.roomId ?? "A room")}</h2>
       <p class="by">
         Room version {printable(graph.roomVersion)}, {plural(graph.events.length, "event")}, from{" "}
         <bdi class="name">{printable(room.name)}</bdi>
       </p>
+      {room.story !== undefined && <Lesson story={room.story} />}
       <Summary room={room} />
       <dl class="facts">
         {room.counts.map(([verdict, count]) => (
@@ -109,6 +110,19 @@ export function RoomPanel({
         </Section>
       )}
     </div>
+  );
+}
+
+function Lesson({ story: { lesson, source } }: { readonly story: Story }) {
+  return (
+    <section class="lesson" aria-label="Lesson">
+      {lesson.map((sentence) => (
+        <p>{printable(sentence)}</p>
+      ))}
+      {source.map((sentence) => (
+        <p class="quiet">{printable(sentence)}</p>
+      ))}
+    </section>
   );
 }
 

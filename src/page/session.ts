@@ -15,7 +15,13 @@ import { compareCodePoints } from "../json/compare.js";
 import { jsonText } from "./json-text.js";
 import { layoutOf } from "./layout.js";
 import type { Comparison, Drawing, EventDetail, LoadedRoom, ResolutionDetail, StateChange } from "./protocol.js";
-import type { StateStep } from "./protocol.js";
+import type { StateStep, Story } from "./protocol.js";
+
+/** What is known of a room beside its events. */
+export interface About {
+  readonly name: string;
+  readonly story: Story | undefined;
+}
 
 /** Smaller rooms are drawn whole. */
 export const FOLD_FROM = 60;
@@ -28,34 +34,34 @@ export function draw(graph: RoomGraph, open: readonly string[], fold: boolean): 
 }
 
 /** A room that can be drawn already and has still to be checked. */
-export function previewOf(name: string, graph: RoomGraph, drawing: Drawing): LoadedRoom {
+export function previewOf(about: About, graph: RoomGraph, drawing: Drawing): LoadedRoom {
   const signatures = { verified: 0, unknownKey: 0, refused: 0 };
   const nothing = { malformed: [], disagreements: [], comparisons: [], forks: [], tips: [], notes: [], counts: [] };
-  return { name, isChecked: false, graph, drawing, signatures, unchecked: 0, ...nothing };
+  return { ...about, isChecked: false, graph, drawing, signatures, unchecked: 0, ...nothing };
 }
 
 /** A room that was checked, with what is worked out of it once. */
 export class Session {
   readonly report: RoomReport;
   readonly graph: RoomGraph;
-  readonly #name: string;
+  readonly #about: About;
 
-  constructor(name: string, report: RoomReport) {
-    this.#name = name;
+  constructor(about: About, report: RoomReport) {
+    this.#about = about;
     this.report = report;
     this.graph = graphOf(report);
   }
 
   /** Checks a dump. Without `provider` no signature is checked, as if no key were known. */
   static check(
-    name: string,
+    about: About,
     dump: Dump,
     provider: Ed25519Provider | undefined,
     progress: (done: number, total: number) => void = () => undefined,
   ): Result<Session> {
     const options = provider === undefined ? { progress } : { progress, provider };
     const report = checkRoom(provider === undefined ? { ...dump, keys: [] } : dump, options);
-    return report.ok ? ok(new Session(name, report.value)) : report;
+    return report.ok ? ok(new Session(about, report.value)) : report;
   }
 
   draw(open: readonly string[], fold: boolean): Drawing {
@@ -66,7 +72,7 @@ export class Session {
   room(drawing: Drawing | undefined, unchecked: number): LoadedRoom {
     const { report } = this;
     return {
-      name: this.#name,
+      ...this.#about,
       isChecked: true,
       graph: this.graph,
       drawing,

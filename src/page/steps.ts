@@ -5,6 +5,8 @@ import { keyName, plural, shortId } from "./labels.js";
 import type { ResolutionDetail } from "./protocol.js";
 
 export interface Row {
+  /** Whether it is a key that the rows after it are about. */
+  readonly isHead: boolean;
   readonly eventId: string | undefined;
   readonly text: string;
   readonly mark: "good" | "bad" | "plain";
@@ -19,7 +21,13 @@ export interface Step {
   readonly lit: readonly string[];
 }
 
-const row = (eventId: string | undefined, text = "", mark: Row["mark"] = "plain"): Row => ({ eventId, text, mark });
+const row = (eventId: string | undefined, text = "", mark: Row["mark"] = "plain"): Row => ({
+  isHead: false,
+  eventId,
+  text,
+  mark,
+});
+const head = (text: string): Row => ({ isHead: true, eventId: undefined, text, mark: "plain" });
 
 export function stepsOf(detail: ResolutionDetail): readonly Step[] {
   const { trace, eventIds } = detail;
@@ -39,7 +47,7 @@ export function stepsOf(detail: ResolutionDetail): readonly Step[] {
         `${plural(trace.unconflictedKeys, "key")} hold the same event in every state and stay. ` +
         `${plural(outcomes.length, "key")} ${outcomes.length === 1 ? "does" : "do"} not.`,
       rows: outcomes.flatMap(({ type, stateKey, candidates: ids }) => [
-        row(undefined, keyName(type, stateKey)),
+        head(keyName(type, stateKey)),
         ...ids.map((id) => row(id)),
       ]),
       lit: candidates,
@@ -145,7 +153,7 @@ function outcomeWords(outcomes: readonly KeyOutcome[]): string {
 export function rowsOfOutcome({ type, stateKey, winner, lost, kind }: KeyOutcome): readonly Row[] {
   const name = keyName(type, stateKey);
   return [
-    row(undefined, `${name} (${kind})`),
+    head(`${name} (${kind})`),
     winner === undefined ? row(undefined, "nobody won: the key is empty") : row(winner, "won", "good"),
     ...lost.map(({ eventId, because }) => row(eventId, lostText(because), because.why === "refused" ? "bad" : "plain")),
   ];

@@ -7,12 +7,14 @@ import { planSignatures } from "../event/signatures.js";
 import { keyLookup } from "../inspect/keys.js";
 import type { Dump } from "../inspect/dump.js";
 import { readDump } from "../inspect/read.js";
+import { isScenario, readScenario } from "../inspect/scenario.js";
 import { graphOfDump } from "../inspect/graph.js";
 import type { RoomGraph } from "../inspect/graph.js";
 import { roomVersions } from "../versions/index.js";
 import type { VerifyRequest } from "../ports/keys.js";
-import type { Answers, LoadedRoom, Problem, Reply, Request, Source } from "./protocol.js";
+import type { Answers, LoadedRoom, Problem, Reply, Request, Source, Story } from "./protocol.js";
 import { Session, draw, previewOf } from "./session.js";
+import type { About } from "./session.js";
 
 /** Files beyond this would not fit as text and events beside each other in the memory of a tab. */
 export const MOST_BYTES: number = 256 * 1024 * 1024;
@@ -39,16 +41,14 @@ export function startWorker(scope: DedicatedWorker): void {
   const post = (reply: Reply): void => scope.postMessage(reply);
   const load = async (source: Source): Promise<LoadedRoom> => {
     const mine = ++generation;
-    session = undefined;
-    const { name } = source;
-    const dump = await read(source, post);
-    const early = dump.events.length >= PREVIEW_FROM ? preview(name, dump, post) : undefined;
+    const { dump, ...about } = await read(source, post);
+    const early = dump.events.length >= PREVIEW_FROM ? preview(about, dump, post) : undefined;
     const atOnce = dump.events.length <= VERIFY_AT_ONCE;
-    const first = checked(name, dump, atOnce ? rememberingProvider() : undefined, post);
+    const first = checked(about, dump, atOnce ? rememberingProvider() : undefined, post);
     session = first;
     const requests = atOnce ? [] : signaturesOf(dump, first);
     if (requests.length > 0) {
-      const better = verifyLater(name, dump, requests, post, () => mine === generation);
+      const better = verifyLater(about, dump, requests, post, () => mine === generation);
       better.then(
         (found) => {
           if (found === undefined) return;
@@ -75,12 +75,12 @@ export function startWorker(scope: DedicatedWorker): void {
 }
 
 /** Shows the graph, which is there long before the verdicts are. */
-function preview(name: string, dump: Dump, post: (reply: Reply) => void): RoomGraph | undefined {
+function preview(about: About, dump: Dump, post: (reply: Reply) => void): RoomGraph | undefined {
   const version = roomVersions.get(dump.roomVersion ?? "");
   if (!version.ok) return undefined;
   const graph = graphOfDump(version.value.rules, dump);
   if (graph.events.length === 0) return undefined;
-  post({ preview: previewOf(name, graph, draw(graph, [], true)) });
+  post({ preview: previewOf(about, graph, draw(graph, [], true)) });
   return graph;
 }
 
@@ -116,15 +116,23 @@ function ask(session: Session, request: Exclude<Request, { ask: "load" }>): Answ
   return result.value;
 }
 
-async function read(source: Source, post: (reply: Reply) => void): Promise<Dump> {
+async function read(source: Source, post: (reply: Reply) => void): Promise<About & { readonly dump: Dump }> {
   post({ progress: "Reading", done: 0, total: 1 });
+  const { name, roomVersion, roomId } = source;
   const text = await textOf(source);
   const dump = readDump(text, {
-    ...(source.roomVersion === undefined ? {} : { roomVersion: source.roomVersion }),
-    ...(source.roomId === undefined ? {} : { roomId: source.roomId }),
+    ...(roomVersion === undefined ? {} : { roomVersion }),
+    ...(roomId === undefined ? {} : { roomId }),
   });
-  if (dump.ok) return dump.value;
+  if (dump.ok) return { name, story: storyOf(text), dump: dump.value };
   throw new Stop(dump.error.code, dump.error.reason);
+}
+
+function storyOf(text: string): Story | undefined {
+  const scenario = isScenario(text) ? readScenario(text) : undefined;
+  if (scenario?.ok !== true) return undefined;
+  const { title, lesson, source } = scenario.value;
+  return { title, lesson, source };
 }
 
 async function textOf({ text, gzip, file }: Source): Promise<string> {
@@ -150,7 +158,7 @@ function megabytes(bytes: number): string {
 }
 
 function checked(
-  name: string,
+  about: About,
   dump: Dump,
   provider: Ed25519Provider | undefined,
   post: (reply: Reply) => void,
@@ -158,7 +166,7 @@ function checked(
   const progress = (done: number, total: number): void => {
     if (done % 1000 === 0) post({ progress: "Checking events", done, total });
   };
-  const session = Session.check(name, dump, provider, progress);
+  const session = Session.check(about, dump, provider, progress);
   if (!session.ok) throw new Stop(session.error.code, session.error.reason);
   return session.value;
 }
@@ -175,7 +183,7 @@ function signaturesOf(dump: Dump, { report }: Session): readonly VerifyRequest[]
 
 /** Has the platform verify, then checks the room again with what it said. */
 async function verifyLater(
-  name: string,
+  about: About,
   dump: Dump,
   requests: readonly VerifyRequest[],
   post: (reply: Reply) => void,
@@ -190,7 +198,7 @@ async function verifyLater(
     batch.forEach((request, at) => known.set(nameOf(request), { request, valid: verdicts[at] === true }));
     post({ progress: "Checking signatures", done: from + batch.length, total: requests.length });
   }
-  return checked(name, dump, remembered(known), () => undefined);
+  return checked(about, dump, remembered(known), () => undefined);
 }
 
 function nameOf({ signature, key }: VerifyRequest): string {

@@ -34,5 +34,5 @@ export function sourceOf(name: string, text: string, about: Pick<Source, "roomVe
 
 export function pageOf(rooms: readonly Source[], links: readonly Link[], assets: Assets): string {
   const title = rooms[0] === undefined ? "roomdag" : `${rooms[0].name} · roomdag`;
-  return documentOf(title, { rooms, links }, assets);
+  return documentOf(title, { rooms, examples: [], links }, assets);
 }

@@ -1,0 +1,96 @@
+import { readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Page } from "playwright-core";
+import { expect, test } from "vitest";
+import { fixture, root, tab, useBrowser } from "./support.js";
+
+const stage = useBrowser();
+
+async function drop(page: Page, name: string, text: string): Promise<void> {
+  const transfer = await page.evaluateHandle(
+    ([fileName, content]) => {
+      const data = new DataTransfer();
+      data.items.add(new File([content ?? ""], fileName ?? ""));
+      return data;
+    },
+    [name, text],
+  );
+  await page.locator("main").dispatchEvent("drop", { dataTransfer: transfer });
+}
+
+interface Recorded {
+  readonly timeline: readonly { readonly event_id: string; readonly pdu: object }[];
+}
+
+test("a dropped file is drawn: arrays, lines, rows, answers, wrapped and bare events", async () => {
+  const text = fixture("rooms/fork-v10-a.json");
+  const { timeline } = JSON.parse(text) as Recorded;
+  const pdus = timeline.map(({ pdu }) => pdu);
+  const forms: Readonly<Record<string, string>> = {
+    "recorded.json": text,
+    "array.json": JSON.stringify(pdus),
+    "lines.ndjson": pdus.map((pdu) => JSON.stringify(pdu)).join("\n"),
+    "rows.ndjson": timeline
+      .map(({ event_id, pdu }) => JSON.stringify({ event_id, json: JSON.stringify(pdu), room_version: "10" }))
+      .join("\n"),
+    "backfill.json": JSON.stringify({ origin: "h.example", origin_server_ts: 1, pdus }),
+    "missing.json": JSON.stringify({ events: pdus }),
+  };
+  for (const [name, content] of Object.entries(forms)) {
+    const page = await stage.open(undefined);
+    await drop(page, name, content);
+    await page.getByRole("application").waitFor();
+    expect(await page.getByRole("application").getAttribute("aria-label"), name).toBe(
+      `Graph of ${timeline.length} events`,
+    );
+    await page.context().close();
+  }
+});
+
+test("a chosen file and a pasted one are drawn, and another can be opened after them", async () => {
+  const page = await stage.open(undefined);
+  const path = join(stage.folder, "chosen.json");
+  writeFileSync(path, fixture("rooms/synapse-v12.json"));
+  await page.getByLabel("Choose a file").setInputFiles(path);
+  await page.getByRole("application").waitFor();
+  await page.getByRole("button", { name: "Open another" }).click();
+  await page.getByRole("textbox", { name: "Or paste events" }).fill(fixture("rooms/fork-v3-a.json"));
+  await page.getByRole("button", { name: "Draw" }).click();
+  await page.getByText("Room version 3,").waitFor();
+});
+
+test("every room of the gallery opens with its lesson", async () => {
+  const page = await stage.open(undefined);
+  const texts = readdirSync(join(root, "fixtures/gallery")).filter((name) => name.endsWith(".txt"));
+  expect(texts.length).toBeGreaterThanOrEqual(8);
+  for (const name of texts) {
+    const title = /^title (.+)$/m.exec(readFileSync(join(root, "fixtures/gallery", name), "utf8"))?.[1] ?? "";
+    await page.getByRole("button", { name: title }).click();
+    await page.getByRole("heading", { name: title }).waitFor();
+    expect(await page.getByRole("region", { name: "Lesson" }).locator("p").count()).toBeGreaterThanOrEqual(3);
+    await page.getByRole("button", { name: "Open another" }).click();
+  }
+});
+
+test("the text of a room can be changed: the graph follows, and a slip is told and does no harm", async () => {
+  const page = await stage.open(undefined);
+  await page.getByRole("button", { name: /MSC4297 problem A/ }).click();
+  await page.getByRole("application").waitFor();
+  const label = (): Promise<string | null> => page.getByRole("application").getAttribute("aria-label");
+  const before = Number(/\d+/.exec((await label()) ?? "")?.[0]);
+  await page.getByRole("tab", { name: "Text" }).click();
+  const text = page.getByRole("textbox", { name: "The room as text" });
+  const room = await text.inputValue();
+  await text.fill(room.replace(/^merge: .*$/m, (line) => `${line}\nmore: bob says "One more." after merge`));
+  await page.waitForFunction(
+    (count) => document.querySelector("canvas")?.getAttribute("aria-label")?.includes(`${count} events`),
+    before + 1,
+  );
+  await text.fill(`${room}\nthis is no line of a scenario`);
+  await page.locator(".text .problem").filter({ hasText: /./ }).waitFor();
+  expect(await label()).toContain(`${before + 1} events`);
+  await page.getByRole("textbox", { name: "Room version" }).fill("12");
+  await text.fill(room);
+  await tab(page, "Room");
+  await page.getByText("Room version 12,").waitFor();
+});
