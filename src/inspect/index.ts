@@ -11,6 +11,7 @@ export type { Dump, DumpEvent, EventRole, RecordedStanding, RecordedState, Resol
 export { publishedKeyOf } from "./compose.js";
 export { isScenario, readScenario } from "./scenario.js";
 export type { Expectation, Scenario, ScenarioOptions } from "./scenario.js";
+export { formatScenario } from "./scenario-format.js";
 export { parseJson5 } from "./json5.js";
 export { auditReport, auditRoom } from "./audit.js";
 export type { AuditOptions, Finding, FindingKind, RoomAudit, Severity } from "./audit.js";

@@ -181,6 +181,8 @@ function shorten(names: readonly string[]): string {
 /** From the create event, whose missing `room_version` means 1, and from what stands beside the events. */
 function versionOf(collector: Collector, roomId: string | undefined, options: ReadOptions): Result<string | undefined> {
   if (options.roomVersion !== undefined) return ok(options.roomVersion);
+  const said = collector.scenario === undefined ? undefined : get(collector.scenario, "room_version");
+  if (typeof said === "string") return ok(said);
   const found = new Set(collector.versions);
   for (const event of collector.events) {
     if (isForeign(event, roomId) || !isObject(event.json)) continue;
@@ -196,6 +198,7 @@ function createdVersion(event: JsonObject): string | undefined {
   const content = get(event, "content");
   if (get(event, "type") !== "m.room.create" || get(event, "state_key") !== "" || !isObject(content)) return undefined;
   const version = get(content, "room_version");
-  if (version === undefined) return "1";
+  // What has no hashes yet is a draft, and may leave this to whoever completes it.
+  if (version === undefined) return Object.hasOwn(event, "hashes") ? "1" : undefined;
   return typeof version === "string" ? version : undefined;
 }

@@ -120,6 +120,7 @@ export class ScenarioRoom {
   #complete(line: Line): Result<Plan> {
     const { name } = line;
     if (name !== undefined && this.#ids.has(name)) return refuse("bad_format", `${name} is the name of another event`);
+    if (name === "nothing") return refuse("bad_format", "an event is not called nothing");
     const prevEvents = line.after ?? this.#last();
     const stray = [...prevEvents, ...(line.cites ?? []), ...(line.given ?? [])].find((one) => !this.#mayName(one));
     if (stray !== undefined) return refuse("bad_format", `no event before this one is called ${stray}`);
