@@ -100,22 +100,31 @@ export async function runFullJoin(file: string): Promise<void> {
   await joining(chronicle, joinOf(begin()), undefined);
   const before = await bareTime(chronicle.version, answer);
   const pool = createWorkerPoolVerifier({ workers: THREADS });
-  const cpu = process.cpuUsage();
   const joined = await joining(chronicle, answer, pool.verify);
-  const { user, system } = process.cpuUsage(cpu);
   await pool.close();
   const free = await joining(chronicle, answer, undefined);
   const after = await bareTime(chronicle.version, answer);
   const bare = (before + after) / 2;
   const figures: readonly Figure[] = [
-    { name: `joining a room of ${events.toLocaleString("en")} events, signatures verified`, value: joined, unit: "ms" },
-    { name: "  processor time of that, all threads", value: (user + system) / 1000, unit: "ms" },
+    {
+      name: `joining a room of ${events.toLocaleString("en")} events, signatures verified`,
+      value: joined.wall,
+      unit: "ms",
+    },
+    { name: "  processor time of that, all threads", value: joined.cpu, unit: "ms" },
     { name: `  bare crypto.verify of the same signatures on ${THREADS} threads, before`, value: before, unit: "ms" },
     { name: "  the same, after", value: after, unit: "ms" },
-    { name: "  the join without signatures", value: free, unit: "ms" },
-    { name: "  all but Ed25519", value: 100 * (1 - bare / joined), unit: "%" },
+    { name: "  the join without signatures", value: free.wall, unit: "ms" },
+    { name: "  processor time of that, garbage collection included", value: free.cpu, unit: "ms" },
+    { name: "  of the time of the join, all but Ed25519", value: 100 * (1 - bare / joined.wall), unit: "%" },
   ];
   process.stdout.write(JSON.stringify(figures));
+}
+
+interface Taken {
+  readonly wall: number;
+  /** Of all threads: tells of the work even where other work takes the cores. */
+  readonly cpu: number;
 }
 
 /** Milliseconds that a join takes; without `verify`, every signature is taken for valid. */
@@ -123,7 +132,7 @@ async function joining(
   chronicle: Parameters<typeof joinRoom>[1],
   answer: JoinAnswer,
   verify: Keys["verify"] = (requests) => requests.map(() => true),
-): Promise<number> {
+): Promise<Taken> {
   const storage = createMemoryStorage();
   const host = hostOf({
     server: HERE,
@@ -135,8 +144,10 @@ async function joining(
   });
   (globalThis as { readonly gc?: () => void }).gc?.();
   const before = performance.now();
+  const cpu = process.cpuUsage();
   await joinRoom({ rooms: new Rooms(host), storage }, chronicle, answer);
-  return performance.now() - before;
+  const { user, system } = process.cpuUsage(cpu);
+  return { wall: performance.now() - before, cpu: (user + system) / 1000 };
 }
 
 async function bareTime({ rules }: RoomVersion, { event, state, authChain }: JoinAnswer): Promise<number> {

@@ -10,11 +10,11 @@ import type { Row } from "./measure.js";
 
 /** Bytes of each message: what is signed of an event of about 700. */
 const MESSAGE = 600;
-/** What the engine gives at a time. */
-const BATCH = 500;
+/** Few enough for runs that other work on the machine does not interrupt; the engine gives 500. */
+const BATCH = 128;
 const SERVERS = 20;
 const THREADS = 2;
-const ROUNDS = 15;
+const ROUNDS = 60;
 const SMALL = [1, 2, 4, 6, 8, 16, 32] as const;
 
 /** By {@link SERVERS} keys, in turns, and no two alike. */
@@ -134,7 +134,7 @@ export async function measureSignatures(): Promise<readonly Row[]> {
   for (let round = -2; round < ROUNDS; round++) {
     for (const [name, count, run] of runs) {
       // Short runs several times: the clock of a machine with other work jumps.
-      for (let again = 0; again < (count < BATCH ? 8 : 1); again++) {
+      for (let again = 0; again < (count < BATCH ? 4 : 1); again++) {
         const ms = (await run()) / count;
         if (round >= 0) times.get(name)?.push(ms);
       }
