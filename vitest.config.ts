@@ -6,6 +6,9 @@ const pureCore = "src/{ids,json,crypto,rules,event,dag,auth,stateres,versions}/*
 /** These look at the built package, so it is built first. */
 const needsBuild = ["test/{package,cli}/**/*.test.ts"];
 
+/** What other configurations run, or the other project of this one. */
+const elsewhere = [...needsBuild, "test/interop/**", "test/browser/**"];
+
 export default defineConfig({
   test: {
     testTimeout: 60_000,
@@ -23,7 +26,7 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: "source", include: ["test/**/*.test.ts"], exclude: [...needsBuild, "test/interop/**", "test/browser/**"] },
+        test: { name: "source", include: ["test/**/*.test.ts"], exclude: elsewhere },
       },
       {
         extends: true,
