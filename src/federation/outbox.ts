@@ -53,9 +53,9 @@ export class Outbox {
   /** How often in a row, for destinations that do not answer. */
   readonly #failures = new Map<string, number>();
 
-  constructor(federation: Federation) {
+  constructor(federation: Federation, instance: string | undefined) {
     this.#federation = federation;
-    this.#holder = encodeUnpadded(federation.host.random.bytes(12), "url-safe");
+    this.#holder = instance ?? encodeUnpadded(federation.host.random.bytes(12), "url-safe");
   }
 
   #isStopped(): boolean {

@@ -98,6 +98,12 @@ export interface ServerOptions extends HostOptions {
   readonly directory?: Directory;
   /** What is done with typing, receipts, presence and device messages (`createEdus`). Without it they are ignored. */
   readonly edus?: Edus;
+  /**
+   * The name of this process among those over one storage, by default a random one. A process that was killed while it
+   * sent goes on at once if it has the same name again; under another name it waits until the lease of the one before
+   * has run out (twice `requestTime`). Two that run at the same time must not have the same.
+   */
+  readonly instance?: string;
 }
 
 /** How often a room that is being replaced is closed anew because its state changed meanwhile. */
@@ -130,7 +136,7 @@ export class Server {
         this.#outbox.kick(destinations);
       },
     });
-    this.#outbox = new Outbox(this.#federation);
+    this.#outbox = new Outbox(this.#federation, options.instance);
     this.#transactions = new Transactions(this.#federation);
     this.#completions = new Completions(this.#federation);
     this.#joins = new Joins(this.#federation, (request, intentId) => this.#askToJoin(request, intentId));

@@ -4,7 +4,7 @@
  */
 import { describe, expect, it } from "vitest";
 import { createMemoryStorage, createSeededRandom } from "../../src/adapters/memory/index.js";
-import type { Limits } from "../../src/engine/index.js";
+import type { HostOptions, Limits } from "../../src/engine/index.js";
 import type { JsonObject, JsonValue } from "../../src/json/index.js";
 import type { OperationError, Storage } from "../../src/ports/index.js";
 import type { Call } from "../support/servers.js";
@@ -671,5 +671,25 @@ describe("two processes over one storage", () => {
     await world.pass(125_000);
     expect(await heard(world, "b", roomId)).toEqual(["one"]);
     expect(await world.node("a").storage.outboxDestinations()).toEqual([]);
+  });
+
+  it("one that was killed goes on at once under the name that it had", async () => {
+    const world = new World();
+    const named = { ports: (ports: HostOptions) => ({ ...ports, instance: "the first process" }) };
+    await world.add("a", named);
+    await world.add("b");
+    const roomId = await world.shared("10", "a", "b");
+    world.intercept((call) => (call.name === "send" ? new Promise<never>(() => undefined) : undefined));
+    await done(world.say("a", roomId, "one"));
+    await tick();
+    world.intercept((call, proceed) => (call.name === "send" ? proceed() : undefined));
+    const { storage } = world.node("a");
+    const again = world.build("a", { storage, random: createSeededRandom("after the crash"), ...named });
+    const now = world.clock.now();
+    await again.server.start();
+    await tick();
+    expect(world.clock.now()).toBe(now);
+    expect(await heard(world, "b", roomId)).toEqual(["one"]);
+    expect(await storage.outboxDestinations()).toEqual([]);
   });
 });

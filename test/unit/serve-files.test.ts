@@ -8,7 +8,7 @@ import { connect, createServer } from "node:tls";
 import { spawnSync } from "node:child_process";
 import { afterAll, describe, expect, it } from "vitest";
 import { belongTogether, isFit, selfSignedCertificate } from "../../src/cli/serve/certificate.js";
-import { apiToken, files, openDataFolder, serverOf } from "../../src/cli/serve/data-folder.js";
+import { apiToken, files, instanceOf, openDataFolder, serverOf } from "../../src/cli/serve/data-folder.js";
 import { formatKey, parseKeyFile, signingKeys } from "../../src/cli/serve/key-file.js";
 import { createLog } from "../../src/cli/serve/log.js";
 import type { Log } from "../../src/cli/serve/log.js";
@@ -247,6 +247,16 @@ describe("a data folder", () => {
     writeFileSync(folder.file(files.token), "short\n");
     expect(await apiToken(folder)).toMatch(/^[\w-]{43}$/);
     await folder.release();
+  });
+
+  it("has a name for its process, which stays and is no other folder's", async () => {
+    const folder = await openDataFolder(folderPath(), "one.example");
+    const name = await instanceOf(folder);
+    expect(name).toMatch(/^[\w-]{16}$/);
+    expect(await instanceOf(folder)).toBe(name);
+    const other = await openDataFolder(folderPath(), "one.example");
+    expect(await instanceOf(other)).not.toBe(name);
+    await Promise.all([folder.release(), other.release()]);
   });
 });
 

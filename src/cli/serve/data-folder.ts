@@ -22,6 +22,7 @@ export const files = Object.freeze({
   certificateKey: "tls.key",
   database: "roomdag.sqlite",
   token: "api-token",
+  instance: "instance",
   address: "api-address",
   socket: "api.sock",
 });
@@ -74,6 +75,16 @@ export async function apiToken(folder: DataFolder): Promise<string> {
   const token = randomBytes(32).toString("base64url");
   await createPrivate(path, `${token}\n`);
   return token;
+}
+
+/** What this process is called among those over one database: the folder's, which one process at a time uses. */
+export async function instanceOf(folder: DataFolder): Promise<string> {
+  const path = folder.file(files.instance);
+  const known = (await readPrivate(path, "process's name"))?.trim();
+  if (known !== undefined && /^[\w-]{16,}$/.test(known)) return known;
+  const name = randomBytes(12).toString("base64url");
+  await createPrivate(path, `${name}\n`);
+  return name;
 }
 
 // ---- the lock ---------------------------------------------------------------------------------------------

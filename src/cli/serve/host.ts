@@ -8,7 +8,7 @@ import { useSha256 } from "../../crypto/index.js";
 import { createKeyRing, createServer } from "../../federation/index.js";
 import type { Server } from "../../federation/index.js";
 import { createApi } from "./api/listener.js";
-import { apiToken, files, openDataFolder } from "./data-folder.js";
+import { apiToken, files, instanceOf, openDataFolder } from "./data-folder.js";
 import { openDatabase } from "./database.js";
 import { signingKeys } from "./key-file.js";
 import type { Log } from "./log.js";
@@ -85,6 +85,7 @@ export async function startHost(settings: Settings, log: Log, version: string): 
       clock,
       random,
       observer: watch.observer,
+      instance: await instanceOf(folder),
       directory: { software: { name: "roomdag", version } },
     });
     const federation = await network.listen();
