@@ -96,7 +96,12 @@ export function GraphView(props: GraphViewProps) {
     const [left, top] = [x + node.x * k, y + node.y * k];
     const [dx, dy] = [(CARD.width / 2) * k + 8, (CARD.height / 2) * k + 24];
     const isSeen = left > dx && left < width - dx && top > dy && top < height - dy && scale === k;
-    if (!isSeen) moveTo(width / 2 - node.x * scale, height / 2 - node.y * scale, scale);
+    if (isSeen) return;
+    // In the middle, but with no more emptiness above the first event or below the last than must be.
+    const highest = Math.min(MARGIN, height - MARGIN - own.scene.height * scale);
+    const middle = Math.max(Math.min(height / 2 - node.y * scale, MARGIN), highest);
+    const across = own.scene.width * scale <= width ? (width - own.scene.width * scale) / 2 : undefined;
+    moveTo(across ?? width / 2 - node.x * scale, middle, scale);
   };
 
   useImperativeHandle(handle, () => ({

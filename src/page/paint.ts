@@ -63,7 +63,7 @@ function presence({ node }: SceneNode, look: Look): number {
   if (look.lit === undefined) return 1;
   const { lit } = look;
   const isLit = node.kind === "absent" ? lit.has(node.id) : events.some(({ eventId }) => lit.has(eventId));
-  return isLit ? 1 : 0.22;
+  return isLit ? 1 : 0.3;
 }
 
 function paintEdge(
@@ -112,8 +112,8 @@ function paintAuthority(
   for (const id of selected.node.event.authEvents) {
     const cited = scene.byId.get(id);
     if (cited === undefined || cited === selected) continue;
-    const side = CARD.width / 2;
-    const reach = 26 + Math.min(90, Math.abs(selected.y - cited.y) / 12);
+    const side = (CARD.width / 2) * (selected.x * 2 < scene.width - 1 ? -1 : 1);
+    const reach = Math.sign(side) * (26 + Math.min(90, Math.abs(selected.y - cited.y) / 12));
     context.beginPath();
     context.moveTo(selected.x + side, selected.y);
     context.bezierCurveTo(
@@ -329,6 +329,7 @@ function paintMark(
 }
 
 function paintBadge(context: CanvasRenderingContext2D, theme: Theme, x: number, y: number, text: string): void {
+  context.globalAlpha = 1;
   context.beginPath();
   context.arc(x, y, 9, 0, 2 * Math.PI);
   context.fillStyle = theme.accent;

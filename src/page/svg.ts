@@ -10,6 +10,7 @@ import type { Theme } from "./theme.js";
 
 const MARGIN = 24;
 const HEAD = 34;
+const LONGEST_TITLE = 23;
 
 /** Text as XML takes it; characters that XML has no place for are written out by their number. */
 function xml(text: string): string {
@@ -84,7 +85,9 @@ function nodeOf(node: GraphNode, { x, y }: Place, servers: ReadonlyMap<string, n
       : `stroke="${theme.edge}"${node.kind === "absent" ? ' stroke-dasharray="2 3"' : ""}`;
   const notes = [isPlain(standing) ? "" : standing, isRedacted ? "redacted" : ""].filter((note) => note !== "");
   const strike = isRefused || isRedacted ? ' text-decoration="line-through"' : "";
-  const says = gist === "" ? "" : ` <tspan font-weight="400">${xml(clip(gist, 22))}</tspan>`;
+  // Nothing here can measure text: bold letters are about 7.2 wide, others 6.6.
+  const left = Math.floor((CARD.width - 54 - Math.min(title.length, LONGEST_TITLE) * 7.2) / 6.6);
+  const says = gist === "" || left < 4 ? "" : ` <tspan font-weight="400">${xml(clip(gist, left))}</tspan>`;
   const { width, height } = CARD;
   return [
     `<g transform="translate(${number(x - width / 2)} ${number(y - height / 2)})">`,
@@ -92,7 +95,7 @@ function nodeOf(node: GraphNode, { x, y }: Place, servers: ReadonlyMap<string, n
     `<rect width="${width}" height="${height}" rx="${isMessage ? height / 2 : 7}" fill="${theme.card}" ${border}/>`,
     glyphOf(node, servers, theme),
     `<text x="40" y="19.5" font-size="12.5" font-weight="600" fill="${isRefused ? theme.bad : theme.ink}">` +
-      `<tspan${strike}>${xml(clip(title, 24))}</tspan>${says}</text>`,
+      `<tspan${strike}>${xml(clip(title, LONGEST_TITLE))}</tspan>${says}</text>`,
     `<text x="40" y="36" font-size="11" fill="${theme.quiet}">${xml(clip(foot, notes.length > 0 ? 20 : 32))}` +
       `${notes.length > 0 ? ` <tspan font-weight="600">${notes.join(", ")}</tspan>` : ""}</text>`,
     "</g>",
