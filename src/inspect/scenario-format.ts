@@ -8,6 +8,7 @@ import { compareCodePoints } from "../json/compare.js";
 import { get, isObject, setOwn } from "../json/value.js";
 import type { JsonObject, JsonValue } from "../json/value.js";
 import { omit } from "../event/hashes.js";
+import { fileOrder } from "./arrivals.js";
 import type { Dump } from "./dump.js";
 import { checkRoom } from "./room.js";
 import type { CheckOptions, RoomReport } from "./room.js";
@@ -21,9 +22,9 @@ import { wordsOf } from "./scenario-words.js";
 const MAX_EVENTS = 2_000;
 
 /**
- * Writes a room as a scenario that reads as the same events, in causal order. What a scenario does not say is lost:
- * ids and signatures of others, keys that no rule reads, malformed entries. Events keep their names where the dump has
- * some.
+ * Writes a room as a scenario that reads as the same events, in the file's order if that is causal. What a scenario
+ * does not say is lost: ids and signatures of others, keys that no rule reads, malformed entries. Events keep their
+ * names where the dump has some.
  *
  * @returns the text, or a refusal: `too_large` for more than 2,000 events, what {@link checkRoom} refuses,
  * `bad_format` for a room that no scenario can say.
@@ -40,6 +41,7 @@ class Writer {
   readonly #report: RoomReport;
   readonly #room: ScenarioRoom;
   readonly #server: string;
+  readonly #order: readonly string[];
   readonly #names = new Map<string, string>();
   /** Names by the ids that events have in the scenario. */
   readonly #written = new Map<string, string>();
@@ -58,7 +60,8 @@ class Writer {
     const width = String(replay.order.length).length;
     const taken = new Set(dump.names?.values());
     let number = 0;
-    for (const id of replay.order) {
+    this.#order = inFileOrder(report) ? fileOrder(report) : replay.order;
+    for (const id of this.#order) {
       const given = dump.names?.get(id);
       const plain = given !== undefined && /^[A-Za-z0-9_.-]+$/.test(given);
       let name = plain ? given : "";
@@ -68,7 +71,7 @@ class Writer {
   }
 
   write(): Result<string> {
-    for (const id of this.#report.replay.order) {
+    for (const id of this.#order) {
       const pdu = this.#report.replay.pdu(id);
       if (pdu === undefined) continue;
       const line = this.#lineOf(pdu);
@@ -121,7 +124,7 @@ class Writer {
   }
 
   #nameOf(id: string): string {
-    return this.#names.get(id) ?? `?${id.replace(/[^A-Za-z0-9_.-]/g, "_")}`;
+    return this.#names.get(id) ?? id;
   }
 
   /** From room version 11 on `redacts` is in the content, and the scenario puts it there. */
@@ -226,6 +229,18 @@ class Writer {
     if (pdu.redacts !== undefined) event["redacts"] = this.#nameOf(pdu.redacts);
     return encodeCanonical(event);
   }
+}
+
+/** Whether every event of the file stands after what it was made after, so that its order can stay. */
+function inFileOrder(report: RoomReport): boolean {
+  const seen = new Set<string>();
+  const order = fileOrder(report);
+  for (const id of order) {
+    if (report.replay.madeAfter(id).some((other) => report.replay.pdu(other) !== undefined && !seen.has(other)))
+      return false;
+    seen.add(id);
+  }
+  return order.length === report.replay.order.length;
 }
 
 const own: ReadonlyMap<JsonValue | undefined, string> = new Map([

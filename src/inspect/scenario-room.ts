@@ -35,7 +35,7 @@ export interface Plan {
   readonly redacts: string | undefined;
   readonly originServerTs: number;
   readonly depth: number | undefined;
-  /** References: names, ids, or `?` and a name for what is not here. */
+  /** References: names, ids, or `?` and a name for what is not here and has no id. */
   readonly prevEvents: readonly string[];
   readonly authEvents: readonly string[];
   /** The state before it as a server gave it: names of events. */
@@ -161,7 +161,7 @@ export class ScenarioRoom {
   }
 
   #mayName(reference: string): boolean {
-    return reference.startsWith("?") || this.#composer.get(reference) !== undefined;
+    return /^[?$]./.test(reference) || this.#composer.get(reference) !== undefined;
   }
 
   #stateBefore(prevEvents: readonly string[], given: readonly string[] | undefined): Result<StateMap | undefined> {

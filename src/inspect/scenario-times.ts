@@ -18,7 +18,9 @@ export function readTime(text: string): number | undefined {
 /** The same written. */
 export function writeTime(time: number): string {
   const milliseconds = Math.abs(time - SCENARIO_START);
-  const decimals = String(milliseconds % 1000).padStart(3, "0");
+  const decimals = String(milliseconds % 1000)
+    .padStart(3, "0")
+    .replace(/0+$/, "");
   const seconds = `${time < SCENARIO_START ? "-" : ""}${Math.floor(milliseconds / 1000)}`;
-  return decimals === "000" ? seconds : `${seconds}.${decimals}`;
+  return decimals === "" ? seconds : `${seconds}.${decimals}`;
 }

@@ -4,7 +4,7 @@
  */
 import { ok, refuse } from "../errors.js";
 import type { Result } from "../errors.js";
-import { domainOf } from "../ids/grammar.js";
+import { isServerName } from "../ids/grammar.js";
 import type { JsonObject } from "../json/value.js";
 import { roomVersions } from "../versions/index.js";
 import type { RoomVersionRegistry } from "../versions/registry.js";
@@ -165,7 +165,7 @@ function readHeaders(lines: readonly string[]): Result<Headers> {
     if (header === "lesson" || header === "source") headers[header].push(rest);
     else if (header === "expect") headers.expect.push({ at, text: rest });
     else if (header === "signed") headers.signed = true;
-    else if (header === "server" && domainOf(`@x:${rest}`) === undefined) {
+    else if (header === "server" && !isServerName(rest)) {
       return atLine(at, "bad_identifier", `${rest} is no server`);
     } else headers[header] = rest;
   }
