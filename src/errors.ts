@@ -70,3 +70,11 @@ export function refuse(
 export class UsageError extends Error {
   override readonly name = "UsageError";
 }
+
+/** A call was cancelled, and what it would have answered is unknown. */
+export class CancelledError extends Error {
+  override readonly name = "CancelledError";
+  constructor(message: string = "cancelled before anything was changed") {
+    super(message);
+  }
+}

@@ -30,14 +30,6 @@ export class Canceller implements Cancel {
   }
 }
 
-/** A call was cancelled before it changed anything. */
-export class CancelledError extends Error {
-  override readonly name = "CancelledError";
-  constructor() {
-    super("cancelled before anything was changed");
-  }
-}
-
 /**
  * Runs `work` with a {@link Cancel} that fires after `ms` milliseconds or when `outer` does. The clock's timer
  * is taken back when the work is done.

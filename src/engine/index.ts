@@ -5,7 +5,8 @@
  */
 export { auditStorage } from "./audit.js";
 export type { AuditFinding, AuditOptions, AuditReport } from "./audit.js";
-export { CancelledError, Canceller, withDeadline } from "./cancel.js";
+export { CancelledError } from "../errors.js";
+export { Canceller, withDeadline } from "./cancel.js";
 export type { Control, Patch } from "./control.js";
 export type { CreateRoomOptions, CreationPlan, InitialState } from "./create.js";
 export { planCreation } from "./create.js";

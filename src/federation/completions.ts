@@ -5,7 +5,7 @@
  */
 import { Canceller } from "../engine/cancel.js";
 import { stringsOf } from "../engine/fetch.js";
-import { CancelledError } from "../engine/cancel.js";
+import { CancelledError } from "../errors.js";
 import type { Room } from "../engine/room.js";
 import type { Intent } from "../ports/storage.js";
 import { backOff } from "./back-off.js";

@@ -6,7 +6,7 @@
  */
 import { Canceller } from "../engine/cancel.js";
 import { stringsOf } from "../engine/fetch.js";
-import { CancelledError } from "../engine/cancel.js";
+import { CancelledError } from "../errors.js";
 import type { Room } from "../engine/room.js";
 import type { Refusal } from "../errors.js";
 import type { JsonObject } from "../json/value.js";

@@ -1,6 +1,5 @@
 /** How the calls of users end. */
-import { CancelledError } from "../engine/cancel.js";
-import { refuse } from "../errors.js";
+import { CancelledError, refuse } from "../errors.js";
 import type { Result } from "../errors.js";
 
 /** A call that was cancelled before it changed anything is a refusal like any other. */

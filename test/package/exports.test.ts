@@ -2,7 +2,7 @@ import { readdirSync, statSync } from "node:fs";
 import ts from "typescript";
 import { describe, expect, it } from "vitest";
 import { intendedFolders, libraryEntries } from "../../scripts/entries.mjs";
-import { builtEntries, bundle, coreEntries, readText, root, run, specifier } from "./support.js";
+import { builtEntries, bundle, coreEntries, nodeEntries, readText, root, run, specifier } from "./support.js";
 
 interface Manifest {
   readonly exports: Readonly<Record<string, unknown>>;
@@ -99,8 +99,10 @@ describe("the files of the package", () => {
     expect(paths).toEqual(expect.arrayContaining(["LICENSE", "CHANGELOG.md", "package.json", "dist/index.js"]));
   });
 
-  it("use nothing of a platform outside the command line", async () => {
-    const lines = builtEntries.map((entry, index) => `export * as entry${index} from "./dist/${entry}.js";`);
+  it("use no module of a platform outside the command line and the adapters for Node", async () => {
+    expect(nodeEntries).toEqual(["adapters/node-crypto/index", "adapters/node-http/index"]);
+    const portable = builtEntries.filter((entry) => !nodeEntries.includes(entry));
+    const lines = portable.map((entry, index) => `export * as entry${index} from "./dist/${entry}.js";`);
     const { metafile } = await bundle(lines.join("\n"), "esm", ["node:*", "@noble/*", "fast-check"]);
     const imported = Object.values(metafile.outputs)
       .flatMap(({ imports }) => imports)

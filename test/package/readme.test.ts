@@ -128,7 +128,8 @@ describe("README", () => {
   });
 
   it("lists every entry of the package", () => {
-    const table = [...readme.matchAll(/^\| `(roomdag[a-z/]*)` \|/gm)].map((match) => match[1] ?? "");
+    const cells = [...readme.matchAll(/^\| (`roomdag[^|]*) \|/gm)].map((match) => match[1] ?? "");
+    const table = cells.flatMap((cell) => [...cell.matchAll(/`(roomdag[a-z/-]*)`/g)].map((match) => match[1] ?? ""));
     const versions = /^roomdag\/versions\/./;
     expect([...table].sort()).toEqual(
       builtEntries

@@ -8,8 +8,14 @@ export { root };
 /** Entries of the library as names under dist, without extension. */
 export const builtEntries: readonly string[] = Object.keys(libraryEntries());
 
+/** Adapters stand on a platform: those of Node on its modules, the others on what browsers and servers both have. */
+export const nodeEntries: readonly string[] = builtEntries.filter((name) => name.startsWith("adapters/node-"));
+const adapters = builtEntries.filter((name) => name.startsWith("adapters/") && name !== "adapters/memory/index");
+
 /** The entries that promise to run anywhere; `testing` needs fast-check. */
-export const coreEntries: readonly string[] = builtEntries.filter((name) => name !== "testing/index");
+export const coreEntries: readonly string[] = builtEntries.filter(
+  (name) => name !== "testing/index" && !adapters.includes(name),
+);
 
 /** What a user writes to import an entry: `ids/index` → `roomdag/ids`. */
 export function specifier(entry: string): string {

@@ -1,11 +1,10 @@
 /** Stopping when asked to. */
+import { CancelledError } from "../../errors.js";
 import type { Cancel } from "../../ports/cancel.js";
 
 /** A call that was asked to stop has no answer: `false` would be a verdict on signatures that nobody looked at. */
 export function cancelled(): Error {
-  const error = new Error("verifying was cancelled");
-  error.name = "CancelledError";
-  return error;
+  return new CancelledError("verifying was cancelled");
 }
 
 export function throwIfCancelled(cancel: Cancel | undefined): void {

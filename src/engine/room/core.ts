@@ -9,7 +9,7 @@ import type { Cancel } from "../../ports/cancel.js";
 import type { Batch, CommitResult, StoredEvent } from "../../ports/storage.js";
 import type { RoomVersion } from "../../versions/room-version.js";
 import type { AdmitContext } from "../admit.js";
-import { CancelledError } from "../cancel.js";
+import { CancelledError } from "../../errors.js";
 import type { Step } from "../cause.js";
 import type { Held } from "../held.js";
 import type { Host } from "../host.js";

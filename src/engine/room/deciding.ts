@@ -3,11 +3,10 @@
  * when the room's policy server had to be asked (server-server-api, "Asking for a Policy Server signature on an
  * event"), which is done outside of the queue.
  */
-import { refuse, UsageError } from "../../errors.js";
+import { CancelledError, refuse, UsageError } from "../../errors.js";
 import type { Refusal } from "../../errors.js";
 import type { Pdu } from "../../event/pdu.js";
 import type { Cancel } from "../../ports/cancel.js";
-import { CancelledError } from "../cancel.js";
 import type { Candidate } from "../decide.js";
 import { refusalOf } from "../held.js";
 import type { Unasked } from "../policy-server.js";
