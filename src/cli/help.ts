@@ -2,6 +2,9 @@
 export const help = `roomdag: what a Matrix room is, checked
 
   roomdag check FILE…            check what you have of a room (- is standard input)
+  roomdag audit FILE…            where resolution took state back, rolled back or reset, and what else is wrong
+  roomdag replay FILE… --as VERSION
+                                 what another room version would have made of the room
   roomdag draw FILE… -o OUT      draw the room as a page to look at; --svg, --dot, --mermaid, --png for a picture
   roomdag demo                   five servers share a room, part, meet again and agree, told step by step
   roomdag serve --name NAME --data DIR
@@ -13,7 +16,8 @@ export const help = `roomdag: what a Matrix room is, checked
   roomdag --help, --version
 
 check reads arrays and lines of federation PDUs, bodies of federation answers (send_join, state, backfill,
-get_missing_events, transactions), rows of Synapse's event_json, and recordings of these. A directory stands for its
+get_missing_events, transactions), rows of Synapse's event_json, recordings of these, tardis' scenarios and scenario
+texts. A directory stands for its
 .json, .ndjson and .jsonl files, and gets one line a file. Events whose ancestors are absent are undecided, unless
 they came as part of a state; those are judged by their auth events. Signatures by unknown keys are left unchecked and
 counted; an event is undecided for want of a key only where a rule asks for a signature (restricted joins).
@@ -29,6 +33,11 @@ From Synapse's database: psql -At -c "SELECT row_to_json(e) FROM event_json e WH
   --json                   one JSON object a file
   --summary                one line a file
   --no-color               no colours; NO_COLOR in the environment does the same
+
+audit and replay read the same files, and take --room-version, --room, --keys, --json and --no-color; audit also takes
+--notes, to tell of changes that overwrote each other. audit ends with 0 if there is nothing above a note, 1 with
+warnings, 3 with errors (a reset is one) and 2 if files are of no use; replay with 0 if nothing differs and 1 if
+something does.
 
 check --store takes --database URL as serve was told, --room ID and --json. The server must not be running: one that is
 answers the same to \`client check\`. Exit status 1 says that something is not as it should be.

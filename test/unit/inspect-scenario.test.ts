@@ -156,7 +156,6 @@ expect 6, 11: m.room.join_rules = open\nexpect 6: m.room.member bob = nothing\ne
     expect([title, roomVersion, lesson, source]).toEqual(["A title", "6", ["One.", "Two."], ["The spec."]]);
     expect(scenario.dump.roomId).toBe("!mine:s.example");
     expect(scenario.lines).toEqual([6, 7, 8, 9]);
-    const bob = { type: "m.room.member", stateKey: "@bob:s.example" };
     expect(scenario.expectations).toEqual([
       { expects: "state", line: 13, versions: ["6", "11"], type: "m.room.join_rules", stateKey: "", name: "open" },
       {
