@@ -269,8 +269,10 @@ function whyRefused(
     return checkStateDependent(index.rules, event, state).verdict === "allowed";
   };
   const unfounded = differences.filter(({ founded }) => !founded);
-  const kind = unfounded.length > 0 && passes(unfounded) ? "reset" : "rollback";
-  const suspects = kind === "reset" ? unfounded : differences.filter(({ founded }) => founded);
+  const revocations = differences.filter(({ founded }) => founded);
+  const baseless = revocations.length === 0 || (unfounded.length > 0 && passes(unfounded));
+  const kind = baseless ? "reset" : "rollback";
+  const suspects = baseless ? unfounded : revocations;
   const decisive = suspects.filter((one) => passes(kind === "reset" ? [one] : [one, ...unfounded]));
   return { kind, causes: (decisive.length > 0 ? decisive : suspects).map(({ cause }) => cause) };
 }

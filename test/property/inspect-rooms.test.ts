@@ -78,6 +78,8 @@ describe.each(versions)("room version %s", (version) => {
         if (kind === "equivocation") continue;
         expect([reason, loss?.kind]).toEqual([reason, kind]);
         if (loss === undefined) continue;
+        const founded = loss.causes.filter(({ how }) => how.startsWith("revoked") || how === "consequence");
+        expect([kind, founded.length > 0]).toEqual([kind, kind === "rollback"]);
         const after = report.replay.stateAfter(loss.fork.parents);
         const state = after?.verdict === "resolved" ? after.state : undefined;
         const stands = state === undefined ? undefined : report.replay.lookup(state)(loss.type, loss.stateKey)?.eventId;

@@ -25,6 +25,7 @@ describe.each(rooms)("%s", (name) => {
     for (const { kind, loss } of findings) {
       if (kind !== "rollback") continue;
       expect(loss?.refusal).toBeDefined();
+      expect(loss?.causes).not.toEqual([]);
       expect(loss?.causes.every(({ how }) => how.startsWith("revoked") || how === "consequence")).toBe(true);
     }
   });
