@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect, createServer } from "node:tls";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { afterAll, describe, expect, it } from "vitest";
 import { belongTogether, isFit, selfSignedCertificate } from "../../src/cli/serve/certificate.js";
 import { apiToken, files, instanceOf, openDataFolder, serverOf } from "../../src/cli/serve/data-folder.js";
@@ -231,6 +231,31 @@ describe("a data folder", () => {
     const takes = await Promise.allSettled([1, 2, 3, 4].map(() => openDataFolder(path, "one.example")));
     expect(takes.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
   });
+
+  it.runIf(existsSync("/proc/self/stat"))(
+    "is free when its process has ended, though its parent never asked how",
+    async () => {
+      // The shell becomes a program that has a child and does not know of it.
+      const parent = spawn("sh", ["-c", "sleep 0.1 & echo $!; exec sleep 60"], { stdio: ["ignore", "pipe", "ignore"] });
+      try {
+        const pid = await new Promise<string>((resolve) => {
+          parent.stdout.once("data", (text) => resolve(String(text).trim()));
+        });
+        const stat = (): readonly string[] =>
+          readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
+        const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+        const holder = `${pid} ${boot}/${stat()[19] ?? ""}\n`;
+        const path = folderPath();
+        mkdirSync(path);
+        writeFileSync(join(path, files.lock), holder);
+        while (stat()[0] !== "Z") await new Promise((resolve) => setTimeout(resolve, 10));
+        const folder = await openDataFolder(path, "one.example");
+        await folder.release();
+      } finally {
+        parent.kill();
+      }
+    },
+  );
 
   it("that cannot be made is told of", async () => {
     const file = join(root, "file");

@@ -152,8 +152,10 @@ async function startOf(pid: number): Promise<string> {
   const [status, boot] = await Promise.all([read(`/proc/${pid}/stat`), read("/proc/sys/kernel/random/boot_id")]);
   if (status === "") return "unknown";
   // The name of the program, in parentheses, may hold anything.
-  const ticks = status.slice(status.lastIndexOf(")") + 2).split(" ")[19] ?? "";
-  return `${boot.trim()}/${ticks}`;
+  const fields = status.slice(status.lastIndexOf(")") + 2).split(" ");
+  // One that has ended keeps its number until its parent asks how, which in some containers nobody ever does.
+  if (fields[0] === "Z" || fields[0] === "X") return "ended";
+  return `${boot.trim()}/${fields[19] ?? ""}`;
 }
 
 function unusable(path: string, error: unknown): never {
