@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What takes too long for every change: mutation testing, 100,000 simulations, benches. Each part runs whatever became
-# of the others; exits with 1 when one of them failed.
+# What takes too long for every change: mutation testing, 100,000 simulations, 50 crashes over each store, benches.
+# Each part runs whatever became of the others; exits with 1 when one of them failed.
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 seed=${NIGHTLY_SEED:-$(date -u +%Y%m%d)}
@@ -17,6 +17,11 @@ part() {
   fi
 }
 
+# Killed 50 times over each store, while it shares rooms with a real Synapse.
+faults() {
+  test/interop/synapse/install.sh && test/interop/install.sh &&
+    KILLS=50 node_modules/.bin/vitest run --config vitest.interop.config.ts --project federation faults
+}
 mutations() { node_modules/.bin/stryker run && node scripts/mutation-score.mjs; }
 benches() { node scripts/bench.mjs --json >reports/bench.json && peers; }
 peers() {
@@ -26,8 +31,9 @@ peers() {
 }
 
 part "simulations" node scripts/simulate.mjs --seed "$seed" --runs 100000 --servers 5 --keep-going
+part "faults" faults
 part "mutations" mutations
 part "benches" benches
 
-printf '\n%s of 3 parts failed %s\n' "${#failed[@]}" "${failed[*]-}"
+printf '\n%s of 4 parts failed %s\n' "${#failed[@]}" "${failed[*]-}"
 [ "${#failed[@]}" -eq 0 ]

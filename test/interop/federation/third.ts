@@ -25,7 +25,11 @@ export interface Answer {
 }
 
 /** How it answers one request; `undefined` for 404. A promise that never ends is no answer. */
-export type Handler = (method: string, url: URL, body: string) => Promise<JsonObject> | JsonObject | undefined;
+export type Handler = (
+  method: string,
+  url: URL,
+  body: string,
+) => Promise<JsonObject | undefined> | JsonObject | undefined;
 
 export interface Draft {
   readonly type: string;
