@@ -33,9 +33,15 @@ const NODE = ["node:crypto", "node:events", "node:path", "node:url", "Buffer", "
 
 /** @type {Readonly<Record<string, Runtime>>} */
 const runtimes = {
+  // Without its flag Deno has no `__proto__` on objects, so that what is made wrong on purpose is right there.
   deno: {
     provides: [...NODE, "node:vm"],
-    run: (folder) => onCommandLine(`${MODULES}/@deno/linux-x64-glibc/deno`, ["run", "--no-remote", "-A"], folder),
+    run: (folder) =>
+      onCommandLine(
+        `${MODULES}/@deno/linux-x64-glibc/deno`,
+        ["run", "--no-remote", "-A", "--unstable-unsafe-proto"],
+        folder,
+      ),
   },
   bun: {
     provides: [...NODE, "node:vm"],

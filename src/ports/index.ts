@@ -12,6 +12,7 @@ export type { KeyRequest, Keys, OwnSignature, VerifyRequest } from "./keys.js";
 export type { LostState, Metric, Observer, StateCause, StateChange, StateDifference } from "./observer.js";
 export type {
   EventTemplate,
+  HandedEvent,
   OperationAnswer,
   OperationError,
   OperationErrorCode,

@@ -139,6 +139,8 @@ Object.defineProperty(globalThis, GLOBAL_EXPECT, { value: assertion, configurabl
 export const TestRunner = {
   getCurrentTest: (): object => ({ suite: { filepath: "" }, context: {} }),
   getSuiteHooks: (): object => ({ beforeEach: [], afterEach: [] }),
+  /** Only for tests that take their values one by one (`g`), which ours do not. */
+  createTaskCollector: (): object => Object.assign(() => undefined, { each: () => undefined }),
 };
 
 // ---- running ---------------------------------------------------------------------------------------------------
