@@ -13,7 +13,7 @@ import { Header, Search } from "./header.js";
 import { Help } from "./help.js";
 import { keyName, plural, sentenceOf } from "./labels.js";
 import { ListPanel } from "./list-panel.js";
-import type { Drawing, LoadedRoom, ResolutionDetail, Source } from "./protocol.js";
+import type { AuditFinding, Drawing, LoadedRoom, ResolutionDetail, Source } from "./protocol.js";
 import { ResolvePanel } from "./resolve-panel.js";
 import { RoomPanel } from "./room-panel.js";
 import { sceneOf } from "./scene.js";
@@ -35,6 +35,8 @@ const allTabs: readonly (readonly [tab: Tab, name: string])[] = [
   ["resolve", "Resolve"],
   ["list", "List"],
 ];
+/** Larger rooms are audited when somebody asks for it. */
+const MOST_AUDITED = 2000;
 /** Longer texts are not edited in a page. */
 const MOST_EDITED = 200_000;
 
@@ -169,6 +171,16 @@ export function App({ script, embedded }: { readonly script: string; readonly em
     window.addEventListener("hashchange", again);
     return () => window.removeEventListener("hashchange", again);
   }, []);
+
+  const [findings, setFindings] = useState<readonly AuditFinding[] | undefined>(undefined);
+  const audit = (): void => {
+    client.ask<"audit">({ ask: "audit" }).then(setFindings, () => setFindings(undefined));
+  };
+  useEffect(() => {
+    setFindings(undefined);
+    if (room?.isChecked === true && room.graph.events.length <= MOST_AUDITED) audit();
+  }, [room]);
+  const taken = useMemo(() => takenBack(findings ?? []), [findings]);
 
   const scene = useMemo(() => (drawing === undefined ? undefined : sceneOf(drawing)), [drawing]);
   const events = useMemo(() => new Map(room?.graph.events.map((event) => [event.eventId, event])), [room]);
@@ -313,7 +325,10 @@ export function App({ script, embedded }: { readonly script: string; readonly em
   const current = selected === undefined ? undefined : events.get(selected);
   const total = room?.graph.events.length ?? 0;
   const panels: Readonly<Record<Tab, () => ComponentChildren>> = {
-    room: () => room !== undefined && <RoomPanel room={room} servers={servers} theme={theme} onGo={go} />,
+    room: () =>
+      room !== undefined && (
+        <RoomPanel room={room} servers={servers} theme={theme} findings={findings} onAudit={audit} onGo={go} />
+      ),
     event: () =>
       current === undefined ? (
         <p class="quiet">Click an event, or walk with the arrow keys.</p>
@@ -391,6 +406,7 @@ export function App({ script, embedded }: { readonly script: string; readonly em
                 selected,
                 picked,
                 lit,
+                taken,
                 servers,
                 isThere: (event) => time === undefined || (positions.get(event.eventId) ?? 0) <= time,
               }}
@@ -520,6 +536,18 @@ function findEvents(events: readonly GraphEvent[], query: string): readonly Grap
     const text = `${eventId} ${type} ${stateKey} ${sender} ${gist} ${standing}`.toLowerCase();
     return words.every((word) => text.includes(word));
   });
+}
+
+/** What resolution took back, by the event that was lost. */
+function takenBack(findings: readonly AuditFinding[]): ReadonlyMap<string, "reset" | "rolled back"> {
+  const taken = new Map<string, "reset" | "rolled back">();
+  for (const { kind, events } of findings) {
+    const [eventId] = events;
+    if (eventId === undefined || taken.get(eventId) === "reset") continue;
+    if (kind === "reset") taken.set(eventId, "reset");
+    else if (kind === "rollback") taken.set(eventId, "rolled back");
+  }
+  return taken;
 }
 
 /** What steps forward in the graph: what a step is about, or what was searched for. */

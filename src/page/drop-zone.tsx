@@ -3,6 +3,9 @@ import { useState } from "preact/hooks";
 import { printable } from "../inspect/format.js";
 import type { Source } from "./protocol.js";
 
+/** Longer texts are drawn as they are pasted: an editor takes its time for thousands of lines that nobody edits. */
+const MOST_PASTED = 20_000;
+
 /** Files beyond this are handed over as files and cannot be shared by link. */
 const MOST_AS_TEXT = 4 * 1024 * 1024;
 
@@ -74,7 +77,18 @@ export function DropZone({ busy, isSite, examples, onSource }: DropZoneProps) {
       >
         <label>
           Or paste events
-          <textarea rows={8} spellcheck={false} value={text} onInput={(event) => setText(event.currentTarget.value)} />
+          <textarea
+            rows={8}
+            spellcheck={false}
+            value={text}
+            onPaste={(event) => {
+              const pasted = event.clipboardData?.getData("text/plain") ?? "";
+              if (pasted.length <= MOST_PASTED) return;
+              event.preventDefault();
+              onSource({ name: "pasted", text: pasted, ...versionOf() });
+            }}
+            onInput={(event) => setText(event.currentTarget.value)}
+          />
         </label>
         <button type="submit" class="main" disabled={text.trim() === ""}>
           Draw

@@ -14,6 +14,8 @@ export interface Look {
   readonly picked: readonly string[];
   /** Where set, everything else steps back. */
   readonly lit: ReadonlySet<string> | undefined;
+  /** Events that a resolution took back, and how. */
+  readonly taken: ReadonlyMap<string, "reset" | "rolled back">;
   /** Whether an event has come yet, by the slider. */
   readonly isThere: (event: GraphEvent) => boolean;
   /** Servers and their place among the colours. */
@@ -205,15 +207,28 @@ function paintText(context: CanvasRenderingContext2D, { node }: SceneNode, look:
   }
   context.font = `11px ${FONT}`;
   context.fillStyle = theme.quiet;
-  const mark = isPlain(standing) ? "" : standing;
-  const note = node.kind === "event" && node.event.redacted ? (mark === "" ? "redacted" : `${mark}, redacted`) : mark;
+  const note = notesOf(node, look).join(", ");
   const noteWidth = note === "" ? 0 : context.measureText(note).width + 8;
   context.fillText(fit(context, clip(foot, 60), room - noteWidth), left, y + 13);
   if (note !== "") {
-    context.fillStyle =
-      standing === "soft-failed" ? theme.warn : mark === "" || standing === "pending" ? theme.quiet : theme.bad;
+    context.fillStyle = theme[noteColour(node, look)];
     context.fillText(note, left + room - noteWidth + 8, y + 13);
   }
+}
+
+/** What is said of an event beside its sender. */
+function notesOf(node: SceneNode["node"], { taken }: Look): readonly string[] {
+  if (node.kind !== "event") return [];
+  const { standing, redacted, eventId } = node.event;
+  const notes = [isPlain(standing) ? "" : standing, taken.get(eventId) ?? "", redacted ? "redacted" : ""];
+  return notes.filter((note) => note !== "");
+}
+
+function noteColour(node: SceneNode["node"], { taken }: Look): "warn" | "bad" | "quiet" {
+  if (node.kind !== "event") return "quiet";
+  const { standing, eventId } = node.event;
+  if (standing === "rejected" || standing === "dropped" || taken.get(eventId) === "reset") return "bad";
+  return standing === "soft-failed" || taken.has(eventId) ? "warn" : "quiet";
 }
 
 const widths = new Map<string, string>();

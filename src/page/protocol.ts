@@ -1,4 +1,5 @@
 /** What page and worker say to each other. */
+import type { Finding } from "../inspect/audit.js";
 import type { Disagreement } from "../inspect/disagree.js";
 import type { Explanation } from "../inspect/explain.js";
 import type { GraphNode, RoomGraph } from "../inspect/graph.js";
@@ -24,6 +25,7 @@ export type Request =
   | { readonly ask: "layout"; readonly open: readonly string[]; readonly fold: boolean }
   | { readonly ask: "explain"; readonly eventId: string }
   | { readonly ask: "state"; readonly eventId: string; readonly side: "before" | "after" }
+  | { readonly ask: "audit" }
   | { readonly ask: "resolve"; readonly eventIds: readonly string[] };
 
 /** What each question is answered with. */
@@ -32,6 +34,7 @@ export interface Answers {
   readonly layout: Drawing;
   readonly explain: EventDetail;
   readonly state: readonly StateEntry[];
+  readonly audit: readonly AuditFinding[];
   readonly resolve: ResolutionDetail;
 }
 
@@ -81,6 +84,9 @@ export interface LoadedRoom {
   readonly notes: readonly string[];
   readonly story: Story | undefined;
 }
+
+/** What an audit found, without what only programs read of it. */
+export type AuditFinding = Pick<Finding, "kind" | "severity" | "reason" | "rule" | "events">;
 
 /** What a scenario says of itself. */
 export interface Story {

@@ -3,7 +3,7 @@ import type { ComponentChildren } from "preact";
 import { printable } from "../inspect/format.js";
 import { EventLink } from "./event-panel.js";
 import { plural } from "./labels.js";
-import type { LoadedRoom, Story } from "./protocol.js";
+import type { AuditFinding, LoadedRoom, Story } from "./protocol.js";
 import { ComparisonText } from "./resolve-panel.js";
 import type { Theme } from "./theme.js";
 
@@ -13,11 +13,16 @@ export function RoomPanel({
   room,
   servers,
   theme,
+  findings,
+  onAudit,
   onGo,
 }: {
   readonly room: LoadedRoom;
   readonly servers: ReadonlyMap<string, number>;
   readonly theme: Theme;
+  /** `undefined` where no audit was made yet. */
+  readonly findings: readonly AuditFinding[] | undefined;
+  readonly onAudit: () => void;
   readonly onGo: (eventId: string) => void;
 }) {
   const { graph, signatures, unchecked, disagreements, comparisons, malformed, notes } = room;
@@ -59,6 +64,7 @@ export function RoomPanel({
                 .join(", ")}
         </dd>
       </dl>
+      {room.isChecked && <Audit findings={findings} onAudit={onAudit} onGo={onGo} />}
       {disagreements.length > 0 && (
         <Section title="Disagreements" count={disagreements.length}>
           {disagreements.slice(0, MOST).map(({ kind, reason, rule, events: [eventId] }) => (
@@ -110,6 +116,41 @@ export function RoomPanel({
         </Section>
       )}
     </div>
+  );
+}
+
+const severityWords = { error: "is-bad", warning: "is-warn", note: "is-plain" } as const;
+
+function Audit({
+  findings,
+  onAudit,
+  onGo,
+}: {
+  readonly findings: readonly AuditFinding[] | undefined;
+  readonly onAudit: () => void;
+  readonly onGo: (eventId: string) => void;
+}) {
+  if (findings === undefined) {
+    return (
+      <p class="actions">
+        <button type="button" onClick={onAudit}>
+          Audit the room: what did resolution take back?
+        </button>
+      </p>
+    );
+  }
+  if (findings.length === 0) return <p class="quiet">An audit finds nothing that resolution took back.</p>;
+  return (
+    <Section title="What an audit finds" count={findings.length}>
+      {findings.slice(0, MOST).map(({ kind, severity, reason, rule, events: [eventId] }) => (
+        <li class={severityWords[severity]}>
+          <strong class="said-kind">{`${kind} `}</strong>
+          {eventId !== undefined && <EventLink id={eventId} onGo={onGo} />}
+          {` ${printable(reason)} `}
+          {rule !== undefined && <span class="label">{printable(rule)}</span>}
+        </li>
+      ))}
+    </Section>
   );
 }
 

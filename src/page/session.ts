@@ -4,6 +4,7 @@ import { ABSENT } from "../dag/state-map.js";
 import type { StateMap } from "../dag/state-map.js";
 import { ok, refuse } from "../errors.js";
 import type { Refusal, Result } from "../errors.js";
+import { auditReport } from "../inspect/audit.js";
 import type { Dump } from "../inspect/dump.js";
 import { explainEvent } from "../inspect/explain.js";
 import { foldRuns, graphOf } from "../inspect/graph.js";
@@ -14,7 +15,15 @@ import { ruleInWords } from "../inspect/rule-words.js";
 import { compareCodePoints } from "../json/compare.js";
 import { jsonText } from "./json-text.js";
 import { layoutOf } from "./layout.js";
-import type { Comparison, Drawing, EventDetail, LoadedRoom, ResolutionDetail, StateChange } from "./protocol.js";
+import type {
+  AuditFinding,
+  Comparison,
+  Drawing,
+  EventDetail,
+  LoadedRoom,
+  ResolutionDetail,
+  StateChange,
+} from "./protocol.js";
 import type { StateStep, Story } from "./protocol.js";
 
 /** What is known of a room beside its events. */
@@ -151,6 +160,11 @@ export class Session {
     const state = side === "before" ? this.report.replay.stateBefore(eventId) : this.#after(eventId);
     if (state !== undefined) return ok(this.#entries(state));
     return refuse("undecided", `the state ${side} this event is not known, because ancestors are absent`);
+  }
+
+  audit(): readonly AuditFinding[] {
+    const { findings } = auditReport(this.report);
+    return findings.map(({ kind, severity, reason, rule, events }) => ({ kind, severity, reason, rule, events }));
   }
 
   resolve(eventIds: readonly string[]): Result<ResolutionDetail> {

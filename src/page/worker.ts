@@ -106,6 +106,7 @@ function problemOf(error: unknown): Problem {
 
 function ask(session: Session, request: Exclude<Request, { ask: "load" }>): Answers[keyof Answers] {
   if (request.ask === "layout") return session.draw(request.open, request.fold);
+  if (request.ask === "audit") return session.audit();
   const result =
     request.ask === "explain"
       ? session.explain(request.eventId)

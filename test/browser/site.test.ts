@@ -59,6 +59,16 @@ test("a chosen file and a pasted one are drawn, and another can be opened after 
   await page.getByText("Room version 3,").waitFor();
 });
 
+test("a long text is drawn as it is pasted", async () => {
+  const page = await stage.open(undefined);
+  await page.getByRole("textbox", { name: "Or paste events" }).evaluate((box, text) => {
+    const clipboardData = new DataTransfer();
+    clipboardData.setData("text/plain", text);
+    box.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true }));
+  }, fixture("rooms/synapse-v11.json"));
+  await page.getByText("from pasted").waitFor();
+});
+
 test("every room of the gallery opens with its lesson", async () => {
   const page = await stage.open(undefined);
   const texts = readdirSync(join(root, "fixtures/gallery")).filter((name) => name.endsWith(".txt"));
@@ -70,6 +80,19 @@ test("every room of the gallery opens with its lesson", async () => {
     expect(await page.getByRole("region", { name: "Lesson" }).locator("p").count()).toBeGreaterThanOrEqual(3);
     await page.getByRole("button", { name: "Open another" }).click();
   }
+});
+
+test("what an audit finds is told beside the room, and nothing where there is nothing", async () => {
+  const page = await stage.open(undefined);
+  await page.getByRole("button", { name: /MSC4297 problem A/ }).click();
+  const finding = page.getByRole("listitem").filter({ hasText: /^reset / });
+  await finding.waitFor();
+  expect(await finding.innerText()).toContain("m.room.join_rules");
+  await finding.getByRole("button").click();
+  await page.getByRole("heading", { name: "m.room.join_rules" }).waitFor();
+  await page.getByRole("button", { name: "Open another" }).click();
+  await page.getByLabel("Choose a file").setInputFiles(join(root, "fixtures/rooms/synapse-v11.json"));
+  await page.getByText("An audit finds nothing that resolution took back.").waitFor();
 });
 
 test("the text of a room can be changed: the graph follows, and a slip is told and does no harm", async () => {
