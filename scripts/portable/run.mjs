@@ -33,9 +33,9 @@ const NODE = ["node:crypto", "node:events", "node:path", "node:url", "Buffer", "
 
 /** @type {Readonly<Record<string, Runtime>>} */
 const runtimes = {
-  // Without its flag Deno has no `__proto__` on objects, so that what is made wrong on purpose is right there.
+  // Without its flag Deno has no `__proto__` on objects, and its node:crypto throws where OpenSSL refuses a key.
   deno: {
-    provides: [...NODE, "node:vm"],
+    provides: [...NODE, "node:vm"].filter((name) => name !== "node:crypto"),
     run: (folder) =>
       onCommandLine(
         `${MODULES}/@deno/linux-x64-glibc/deno`,

@@ -6,6 +6,18 @@
 import { ASYMMETRIC_MATCHERS_OBJECT, chai, getState, JestAsymmetricMatchers, setState } from "@vitest/expect";
 import { customMatchers, GLOBAL_EXPECT, JestChaiExpect, JestExtend } from "@vitest/expect";
 
+/** Tests wait for all that is due by it; browsers have none, and a message comes after all that is due. */
+const platform: { setImmediate?: unknown } = globalThis;
+platform.setImmediate ??= (callback: () => void): void => {
+  const { port1, port2 } = new MessageChannel();
+  const received = (): void => {
+    port1.close();
+    callback();
+  };
+  Object.assign(port1, { onmessage: received });
+  port2.postMessage(undefined);
+};
+
 type Body = (...args: unknown[]) => unknown;
 
 /** How a test ended, as vitest's JSON report calls it. */

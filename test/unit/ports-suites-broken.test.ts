@@ -164,6 +164,13 @@ const awkwardIntents = "the JSON of an intent and of an invite";
 const refusedCommit = "refused and writes nothing at all";
 const streamOrder = "the timeline is accepted events with a position";
 
+/** Other rooms than those that have an event. */
+const finds =
+  (change: (rooms: readonly string[], all: readonly string[]) => readonly string[]): Change =>
+  (good) => ({
+    roomsWith: async (eventId) => change((await good.roomsWith?.(eventId)) ?? [], await good.roomIds()),
+  });
+
 const brokenStorages: readonly Broken<Change>[] = [
   [
     "throws where there is nothing",
@@ -825,6 +832,8 @@ const brokenStorages: readonly Broken<Change>[] = [
     "intents are kept until they are removed",
     commits(({ intents }) => ({ intents: { ...intents, remove: [] } })),
   ],
+  ["finds an event in one room only", "the rooms that have an event are found", finds((rooms) => rooms.slice(0, 1))],
+  ["finds every event everywhere", "the rooms that have an event are found", finds((_, all) => all)],
 ];
 
 const brokenReopening: readonly Broken<StorageHost>[] = [

@@ -8,7 +8,9 @@ export type StorageMethod = keyof Storage;
 export type AroundCall = <T>(method: StorageMethod, perform: () => Awaitable<T>) => Awaitable<T>;
 
 export function aroundStorage(storage: Storage, around: AroundCall): Storage {
+  const roomsWith = storage.roomsWith?.bind(storage);
   return Object.freeze<Storage>({
+    ...(roomsWith && { roomsWith: (...call) => around("roomsWith", () => roomsWith(...call)) }),
     roomIds: (...call) => around("roomIds", () => storage.roomIds(...call)),
     openRoom: (...call) => around("openRoom", () => storage.openRoom(...call)),
     readEvents: (...call) => around("readEvents", () => storage.readEvents(...call)),
