@@ -1,0 +1,100 @@
+/** What a vector is, and the events that vectors speak of. fixtures/vectors/v1/schema.json says the same to others. */
+import type { LooseEvent } from "../../src/event/loose.js";
+import { federationForm, read, seal, textAt, withId } from "../../src/testing/forge.js";
+import { testKeyOf } from "../../src/testing/keys.js";
+import { publicKeyFromSeed } from "../../src/crypto/ed25519.js";
+import { encodeUnpadded } from "../../src/crypto/base64.js";
+import type { JsonObject, JsonValue } from "../../src/json/value.js";
+import { roomVersions as registry } from "../../src/versions/index.js";
+import type { RoomVersion } from "../../src/versions/room-version.js";
+
+/** The versions that the specification has. */
+export const versions: readonly string[] = Array.from({ length: 12 }, (_, n) => String(n + 1));
+
+export function versionOf(id: string): RoomVersion {
+  const found = registry.get(id);
+  if (!found.ok) throw new Error(found.error.reason);
+  return found.value;
+}
+
+/** Where an answer comes from. */
+export type Source =
+  /** The text says so, as this project reads it. */
+  | { readonly by: "spec"; readonly url: string; readonly section: string }
+  /** This project's second resolver, which follows the text step by step. It is no independent implementation. */
+  | { readonly by: "reference"; readonly name: string }
+  /** These were asked and gave this answer; versions are part of the names. */
+  | { readonly by: "implementations"; readonly names: readonly string[] };
+
+export interface Vector {
+  readonly id: string;
+  readonly op: string;
+  readonly room_version?: string;
+  /** The room in events.jsonl to which the ids of events belong. */
+  readonly room?: string;
+  readonly expect: { readonly ok: JsonValue } | { readonly error: true };
+  readonly source: readonly Source[];
+  readonly [input: string]: unknown;
+}
+
+const SPEC = "https://spec.matrix.org/v1.16";
+
+/** A page of the specification, and a place on it. */
+export function spec(page: string, section: string): Source {
+  return { by: "spec", url: `${SPEC}/${page}`, section };
+}
+
+export const roomPage = (version: string, anchor: string): string => `rooms/v${version}/#${anchor}`;
+
+/** Events by room and id, each signed by the servers that have to sign it. */
+export class Pool {
+  readonly #rooms = new Map<string, Map<string, JsonObject>>();
+  readonly #servers = new Set<string>();
+
+  /** Signs an event, as requests carry it, and keeps it. Signing changes no id. */
+  add(room: string, version: RoomVersion, event: JsonObject): string {
+    const { rules } = version;
+    const id = textAt(event, "event_id");
+    const events = this.#rooms.get(room) ?? new Map<string, JsonObject>();
+    this.#rooms.set(room, events);
+    if (events.has(id)) return id;
+    const sealed = seal(rules, federationForm(rules, event), true);
+    if (read(rules, sealed).eventId !== id) throw new Error(`${room}: ${id} is not the id of its event`);
+    for (const server of Object.keys(sealed["signatures"] as JsonObject)) this.#servers.add(server);
+    events.set(id, sealed);
+    return id;
+  }
+
+  addEvent(room: string, version: RoomVersion, event: LooseEvent): string {
+    return this.add(room, version, withId(event));
+  }
+
+  event(room: string, id: string): JsonObject {
+    const event = this.#rooms.get(room)?.get(id);
+    if (event === undefined) throw new Error(`${room} has no ${id}`);
+    return event;
+  }
+
+  /** Ids of a room's events, in the order in which they were added. */
+  ids(room: string): readonly string[] {
+    return [...(this.#rooms.get(room)?.keys() ?? [])];
+  }
+
+  lines(): readonly JsonObject[] {
+    return [...this.#rooms].flatMap(([room, events]) =>
+      [...events].map(([event_id, event]) => ({ room, event_id, event })),
+    );
+  }
+
+  /** The key pairs of all servers, for whoever wants to sign as they do. */
+  keys(): JsonObject {
+    const servers = [...this.#servers].sort();
+    return Object.fromEntries(
+      servers.map((server) => {
+        const { keyId, seed } = testKeyOf(server);
+        const key = encodeUnpadded(publicKeyFromSeed(seed));
+        return [server, { [keyId]: { key, seed: encodeUnpadded(seed) } }];
+      }),
+    );
+  }
+}
