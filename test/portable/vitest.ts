@@ -3,6 +3,7 @@
  * assertions (`@vitest/expect`). Tests run one after the other. Whatever is not here (`vi`) is left out on purpose:
  * a file that asks for it is not among those that run elsewhere.
  */
+import "./json.js";
 import { ASYMMETRIC_MATCHERS_OBJECT, chai, getState, JestAsymmetricMatchers, setState } from "@vitest/expect";
 import { customMatchers, GLOBAL_EXPECT, JestChaiExpect, JestExtend } from "@vitest/expect";
 
