@@ -53,7 +53,7 @@ export function ruleLabel(rules: RoomVersionRules, name: RuleName): string {
 
 export function allow(rules: RoomVersionRules, name: RuleName): AuthVerdict {
   let known = allowances.get(rules);
-  if (known === undefined) allowances.set(rules, (known = new Map()));
+  if (known === undefined) allowances.set(rules, (known = new Map<RuleName, AuthVerdict>()));
   let verdict = known.get(name);
   if (verdict === undefined) known.set(name, (verdict = { verdict: "allowed", rule: ruleLabel(rules, name) }));
   return verdict;
