@@ -49,7 +49,7 @@ const listener = isTls
 if (isTls) listener.listen(Number(flags.port ?? 8448));
 else listener.listen(Number(flags.port ?? 8008), "127.0.0.1");
 await once(listener, "listening");
-console.log(`${name} listens on ${isTls ? "https" : "http://127.0.0.1"}:${listener.address().port}`);
+console.log(`${name} listens on ${isTls ? "https://*" : "http://127.0.0.1"}:${listener.address().port}`);
 if (process.env.TOKEN === undefined) console.log(`token: ${token}`);
 
 for (const signal of ["SIGINT", "SIGTERM"]) {
