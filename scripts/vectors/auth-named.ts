@@ -27,6 +27,7 @@ export function namedCases({ rules }: RoomVersion): readonly AuthCase[] {
     ...createRows(rules),
     ...citationRows(rules),
     ...memberRows(rules),
+    ...(rules.auth.restricted ? restrictedRows(rules) : []),
     ...thirdPartyRows(rules),
     ...levelRows(rules),
     ...(rules.auth.numbering["aliases.allow"] === undefined ? [] : aliasRows(rules)),
@@ -105,6 +106,11 @@ function citationRows(rules: RoomVersionRules): readonly Row[] {
       { ...request, state: [...state, ...[...banState, ...[stage.at("m.room.member", bob) ?? []].flat()].map(withId)] },
     ],
   ];
+  const other = new Stage(rules, setup(rules, { name: "other", createContent: { "x.other": 1 } }));
+  const foreign = stage
+    .cited({ ...topic })
+    .map((event) => (event.type === "m.room.power_levels" ? (other.at(event.type, "") ?? event) : event));
+  rows.push(["a cited event is of another room", "auth-events.room", false, stage.request(topic, foreign)]);
   if (rules.auth.numbering["room-id.create"] !== undefined) {
     rows.push([
       "the create event of the room was rejected",
@@ -167,6 +173,22 @@ function memberRows(rules: RoomVersionRules): readonly Row[] {
       false,
       shape({ type: "m.room.member", sender: bob, content: { membership: "join" } }),
     ],
+  ];
+}
+
+function restrictedRows(rules: RoomVersionRules): readonly Row[] {
+  const join = (members: Readonly<Record<string, string>>, authoriser?: string, invite = 0): Made => {
+    const stage = stageOf(rules, { members: { [bob]: "join", ...members }, joinRule: "restricted" }, { invite });
+    const more = authoriser === undefined ? {} : { join_authorised_via_users_server: authoriser };
+    return stage.request(membershipEvent(carol, carol, "join", more));
+  };
+  const rule = "member.join.restricted" as const;
+  return [
+    ["who is invited joins a restricted room", `${rule}.member`, true, join({ [carol]: "invite" })],
+    ["somebody who may invite vouches for a join", `${rule}.allow`, true, join({}, bob, 50)],
+    ["somebody who may not invite vouches for a join", `${rule}.authoriser`, false, join({}, bob, 51)],
+    ["nobody vouches for a join", `${rule}.authoriser`, false, join({})],
+    ["who vouches for a join has left", `${rule}.authoriser`, false, join({ [bob]: "leave" }, bob)],
   ];
 }
 
@@ -247,6 +269,24 @@ function levelRows(rules: RoomVersionRules): readonly Row[] {
   rows.push(
     ["a new user gets the sender's own level", "power-levels.allow", true, edit(50)],
     ["a new user gets more than the sender has", "power-levels.user-new", false, edit(51)],
+  );
+  const byType = (level: number): Made =>
+    stageOf(rules, {}, { state_default: 50 }).request(
+      stateEvent("m.room.power_levels", bob, {
+        state_default: 50,
+        users: { ...own, [bob]: 50 },
+        events: { "m.room.name": level },
+      }),
+    );
+  rows.push(
+    ["a type gets the sender's own level", "power-levels.allow", true, byType(50)],
+    ["a type gets more than the sender has", "power-levels.entry-new", false, byType(51)],
+    [
+      "an invite by who has not the power to invite",
+      "member.invite.otherwise",
+      false,
+      stageOf(rules, {}, { invite: 51 }).request(membershipEvent(bob, carol, "invite")),
+    ],
   );
   if (has("power-levels.scalars"))
     rows.push(

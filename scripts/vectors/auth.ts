@@ -21,7 +21,7 @@ export interface AuthCase {
 
 /** How many cases of one rule and answer there are at least, if so many are found. */
 const KEPT = 1;
-const SAMPLES = 80;
+const SAMPLES = 60;
 
 interface Verdict {
   readonly allowed: boolean;

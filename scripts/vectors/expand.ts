@@ -21,6 +21,7 @@ export function expand(vector: JsonObject, lookup: Lookup, roomEvents: RoomEvent
   for (const key of ["event", "create"]) if (key in request) request[key] = event(request[key]);
   for (const key of ["auth_events", "state"])
     if (Array.isArray(request[key])) request[key] = (request[key] as unknown[]).map(event);
+  if (vector["op"] === "receive") request["events"] = (request["events"] as unknown[]).map(event);
   if (vector["op"] === "resolve") request["events"] = roomEvents(room).map(event);
   return request as JsonObject;
 }

@@ -2,9 +2,11 @@
 import { createHash } from "node:crypto";
 import type { JsonObject } from "../../src/json/value.js";
 import { authVectors } from "./auth.js";
+import { canonicalVectors, idVectors, redactionVectors, signatureVectors } from "./bytes.js";
 import { expand } from "./expand.js";
 import { Pool } from "./model.js";
 import type { Vector } from "./model.js";
+import { receiptVectors } from "./receipts.js";
 import { galleryVectors, randomVectors } from "./resolution.js";
 
 /** Of the vectors, not of the library: the second number counts additions, the first what changes answers or forms. */
@@ -31,6 +33,14 @@ export function build(gallery: string): Built {
   const pool = new Pool();
   const files: readonly File[] = [
     {
+      name: "canonical-json",
+      about: "Canonical JSON of JSON text, and text that has none.",
+      vectors: canonicalVectors(),
+    },
+    { name: "redaction", about: "What redaction keeps, in each room version.", vectors: redactionVectors() },
+    { name: "event-ids", about: "Content hashes, and event ids from reference hashes.", vectors: idVectors() },
+    { name: "signatures", about: "Signing, and verifying with keys that are given.", vectors: signatureVectors() },
+    {
       name: "auth",
       about: "Authorisation rules of each room version, allowed and refused.",
       vectors: authVectors(pool),
@@ -39,6 +49,11 @@ export function build(gallery: string): Built {
       name: "resolution",
       about: "State resolution v1, v2 and v2.1: named histories, and forks of random rooms.",
       vectors: [...galleryVectors(pool, gallery), ...randomVectors(pool)],
+    },
+    {
+      name: "receipts",
+      about: "What becomes of events that arrive in this order: the checks on receipt.",
+      vectors: receiptVectors(pool, gallery),
     },
   ];
   const expanded = (vector: Vector): JsonObject =>

@@ -3,15 +3,26 @@
 An answer is {"ok": ...}, {"error": name} or {"unasked": true} for what is no question to Synapse.
 """
 import asyncio
+import hashlib
 import io
 import json
 import sys
 
 import synapse
+from canonicaljson import encode_canonical_json
+from signedjson.key import decode_signing_key_base64, decode_verify_key_bytes
+from signedjson.sign import verify_signed_json
 from synapse import event_auth
 from synapse.api.errors import SynapseError
 from synapse.api.room_versions import KNOWN_ROOM_VERSIONS
+from synapse.crypto import event_signing
+from synapse.crypto.event_signing import redact_event_dict
+from synapse.crypto.keyring import VerifyJsonRequest
 from synapse.events import make_event_from_dict
+from synapse.events.utils import validate_canonicaljson
+from synapse.federation.federation_base import InvalidEventSignatureError, _check_sigs_on_pdu
+from synapse.util.json import json_decoder
+from unpaddedbase64 import decode_base64, encode_base64
 
 requests = sys.stdin
 # peer.py answers what stands on standard input; here its operations are wanted alone.
@@ -43,7 +54,72 @@ def auth(request, version):
         return False
 
 
-operations = {"auth": auth, "resolve": peer.resolve}
+def canonical(request, version):
+    value = json_decoder.decode(request["raw"])
+    if version is None or version.strict_canonicaljson:
+        validate_canonicaljson(value)
+    return encode_canonical_json(value).decode()
+
+
+def redact(request, version):
+    return redact_event_dict(version, request["event"])
+
+
+def content_hash(request, version):
+    return encode_base64(event_signing.compute_content_hash(request["event"], hashlib.sha256)[1])
+
+
+def event_id(request, version):
+    return make_event_from_dict(request["event"], version).event_id
+
+
+def sign(request, version):
+    event = request["event"]
+    algorithm, key_version = request["key_id"].split(":")
+    key = decode_signing_key_base64(algorithm, key_version, request["seed"])
+    event_signing.add_hashes_and_signatures(version, event, request["server"], key)
+    return event
+
+
+class Keyring:
+    """Keys of a request, used as Synapse uses those that it fetched: a key that is valid long enough decides."""
+
+    def __init__(self, keys):
+        self.keys = keys
+
+    async def verify_event_for_server(self, server, event, minimum_valid_until_ms):
+        wanted = VerifyJsonRequest.from_event(server, event, minimum_valid_until_ms)
+        for key_id in wanted.key_ids:
+            entry = self.keys.get(server, {}).get(key_id)
+            entry = {"key": entry} if isinstance(entry, str) else entry
+            if entry is None or entry.get("valid_until_ts", float("inf")) < minimum_valid_until_ms:
+                continue
+            key = decode_verify_key_bytes(key_id, decode_base64(entry["key"]))
+            verify_signed_json(wanted.get_json_object(), server, key)
+            return
+        raise SynapseError(401, "no key")
+
+
+def verify(request, version):
+    event = make_event_from_dict(request["event"], version)
+    try:
+        asyncio.run(_check_sigs_on_pdu(Keyring(request["keys"]), version, event))
+        signed = True
+    except InvalidEventSignatureError:
+        signed = False
+    return {"signatures": signed, "content_hash": event_signing.check_event_content_hash(event)}
+
+
+operations = {
+    "auth": auth,
+    "canonical": canonical,
+    "content_hash": content_hash,
+    "event_id": event_id,
+    "redact": redact,
+    "resolve": peer.resolve,
+    "sign": sign,
+    "verify": verify,
+}
 
 print(json.dumps({"name": "Synapse " + synapse.__version__.split(" ")[0]}))
 for line in requests:
