@@ -4,6 +4,9 @@ import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from "no
 import { createServer } from "node:net";
 import process from "node:process";
 
+/** Tests, and the programs that they start, run in the repository's root. */
+export const root = `${process.cwd()}/`;
+
 /** A program whose process id is in a file, so that any test can stop it and start it again. */
 export interface Program {
   readonly command: string;

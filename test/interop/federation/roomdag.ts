@@ -3,9 +3,8 @@ import { mkdtempSync, readFileSync, rmSync, existsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { root } from "../../../scripts/entries.mjs";
 import type { JsonObject, JsonValue } from "../../../src/json/value.js";
-import { eventually, freePort, isRunning, pidOf, startProgram, stopProgram } from "./processes.js";
+import { eventually, freePort, isRunning, pidOf, root, startProgram, stopProgram } from "./processes.js";
 
 /** `ROOMDAG_CLI` in the environment: another build than the one in dist. */
 export const cli = process.env["ROOMDAG_CLI"] ?? `${root}dist/cli.js`;

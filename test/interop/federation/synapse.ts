@@ -5,9 +5,8 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { root } from "../../../scripts/entries.mjs";
 import { selfSignedCertificate } from "../../../src/cli/serve/certificate.js";
-import { eventually, freePort, isRunning, pidOf, startProgram, stopProgram } from "./processes.js";
+import { eventually, freePort, isRunning, pidOf, root, startProgram, stopProgram } from "./processes.js";
 
 export const python = `${root}.cache/synapse/bin/python`;
 
