@@ -6,18 +6,8 @@ import { pathToFileURL } from "node:url";
 import { chromium } from "playwright-core";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect } from "vitest";
+import { chromiumArguments, chromiumPath } from "../../scripts/chromium.mjs";
 import { pageOf, readAssets, sourceOf } from "../../src/cli/draw/page.js";
-
-const quiet = [
-  "--headless",
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
 
 export const root: string = new URL("../../", import.meta.url).pathname;
 
@@ -46,7 +36,7 @@ export function useBrowser(): Stage {
   let count = 0;
   const folder = mkdtempSync(join(tmpdir(), "roomdag-browser-"));
   beforeAll(async () => {
-    browser = await chromium.launch({ executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium", args: quiet });
+    browser = await chromium.launch({ executablePath: chromiumPath(), args: [...chromiumArguments] });
   });
   afterAll(async () => {
     await browser?.close();
