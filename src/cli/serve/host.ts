@@ -2,6 +2,7 @@
  * A host of the library, put together: keys, database, network, the server over them, and the local API. This is all
  * that it takes; what each part does is in the file that it comes from.
  */
+import { defaultHttpClientLimits } from "../../adapters/http/index.js";
 import { nodeSha256, createNodeSigner } from "../../adapters/node-crypto/index.js";
 import { createSystemClock, createSystemRandom } from "../../adapters/system/index.js";
 import { useSha256 } from "../../crypto/index.js";
@@ -86,6 +87,8 @@ export async function startHost(settings: Settings, log: Log, version: string): 
       random,
       observer: watch.observer,
       instance: await instanceOf(folder),
+      // The client over HTTP ends other requests sooner, and lets the state of a large room take its time.
+      limits: { requestTime: defaultHttpClientLimits.stateTime },
       directory: { software: { name: "roomdag", version } },
     });
     const federation = await network.listen();
