@@ -26,7 +26,7 @@ import { Line } from "./line.js";
 import type { Turn } from "./line.js";
 import { Peers } from "./peers.js";
 import type { Standing } from "./peers.js";
-import { readBody } from "./read-body.js";
+import { MAX_EVENT_DEPTH, readBody, textOf } from "./read-body.js";
 import { orAborted } from "./shared.js";
 import { decodeAnswer, encodeRequest, isUnknownEndpoint } from "./wire/index.js";
 import type { WireAnswer, WireRequest } from "./wire/model.js";
@@ -87,9 +87,6 @@ interface Exchange {
   /** Told when the server has begun to answer. */
   readonly answered: () => void;
 }
-
-/** An event has 65,536 bytes, so nothing that is valid is nested deeper. */
-const MAX_DEPTH = 65_536;
 
 /** Their answers hold a room's state or the auth chain of it. */
 const stateOperations: ReadonlySet<OperationName> = new Set<OperationName>([
@@ -375,14 +372,9 @@ function sentAway(server: string, turn: Exclude<Turn, "entered">): Failed {
 }
 
 function parseBody(bytes: Uint8Array): JsonValue | undefined {
-  let text: string;
-  try {
-    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    return undefined;
-  }
-  const parsed = parseLax(text, { maxDepth: MAX_DEPTH });
-  return parsed.ok ? parsed.value : undefined;
+  const text = textOf(bytes);
+  const parsed = text === undefined ? undefined : parseLax(text, { maxDepth: MAX_EVENT_DEPTH });
+  return parsed?.ok === true ? parsed.value : undefined;
 }
 
 function fail(code: OperationErrorCode, reason: string): Failed {

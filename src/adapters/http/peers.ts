@@ -1,4 +1,5 @@
 /** Which servers could not be reached, and how long they are left alone. */
+import { backOff } from "../../federation/back-off.js";
 
 interface Peer {
   /** In a row. */
@@ -19,9 +20,6 @@ export interface PeerLimits {
   readonly retryLongest: number;
   readonly servers: number;
 }
-
-/** Beyond this many failures a pause grows no more. */
-const MOST_DOUBLINGS = 30;
 
 /**
  * Servers that could not be reached are left alone for a pause that doubles. Then one request at a time finds out
@@ -74,12 +72,11 @@ export class Peers {
     if ((this.#heard.get(server)?.count ?? 0) !== heard) return false;
     const before = this.#failing.get(server);
     if ((before?.failures ?? 0) !== failures) return false;
-    const { retryFirst, retryLongest, servers } = this.#limits;
-    const pause = Math.min(retryFirst * 2 ** Math.min(failures, MOST_DOUBLINGS), retryLongest);
+    const pause = backOff(this.#limits, failures + 1);
     this.#failing.delete(server);
     this.#failing.set(server, { failures: failures + 1, until: now + pause });
     const [oldest] = this.#failing.keys();
-    if (this.#failing.size > servers && oldest !== undefined) this.#failing.delete(oldest);
+    if (this.#failing.size > this.#limits.servers && oldest !== undefined) this.#failing.delete(oldest);
     return true;
   }
 

@@ -22,3 +22,15 @@ export async function readBody(body: AsyncIterable<Uint8Array>, max: number): Pr
   }
   return bytes.subarray(0, length);
 }
+
+/** An event has 65,536 bytes, so nothing that is valid is nested deeper. */
+export const MAX_EVENT_DEPTH = 65_536;
+
+/** A body as text; `undefined` when it is not UTF-8. A byte order mark stays, and no JSON begins with one. */
+export function textOf(bytes: Uint8Array): string | undefined {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return undefined;
+  }
+}

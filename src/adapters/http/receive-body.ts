@@ -5,7 +5,7 @@ import type { Clock } from "../../ports/clock.js";
 import type { OperationError } from "../../ports/operations.js";
 import type { HttpHandlerLimits } from "./handler-limits.js";
 import type { Share } from "./places.js";
-import { readBody } from "./read-body.js";
+import { MAX_EVENT_DEPTH, readBody, textOf } from "./read-body.js";
 import { withTime } from "./shared.js";
 
 export type ReceivedBody =
@@ -19,9 +19,6 @@ export interface BodyBounds {
   /** Whoever sends it is gone. */
   readonly signal: AbortSignal;
 }
-
-/** An event has 65,536 bytes, so nothing that is valid is nested deeper. */
-const MAX_EVENT_DEPTH = 65_536;
 
 /** Reads no more than it may, and answers as soon as that is clear. */
 export async function receiveBody(request: Request, bounds: BodyBounds): Promise<ReceivedBody> {
@@ -60,12 +57,8 @@ export async function receiveBody(request: Request, bounds: BodyBounds): Promise
 function parsed(bytes: Uint8Array): ReceivedBody {
   const { length } = bytes;
   if (length === 0) return { ok: true, bytes: 0, content: undefined };
-  let text: string;
-  try {
-    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    return failed(length, "not_json", "the body is not UTF-8");
-  }
+  const text = textOf(bytes);
+  if (text === undefined) return failed(length, "not_json", "the body is not UTF-8");
   // The parser that looks at depth as it goes is the slower one, and what is short cannot be deep.
   const maxDepth = text.length > DEFAULT_MAX_DEPTH ? MAX_EVENT_DEPTH : DEFAULT_MAX_DEPTH;
   const content = parseLax(text, { maxDepth });
