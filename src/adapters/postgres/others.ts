@@ -1,6 +1,7 @@
 /** What is not a room's: queues and leases, answers to transactions, memberships elsewhere, intents, and the stores. */
-import type { Batch, OutboxEntry, Storage } from "../../ports/storage.js";
+import type { Batch, OutboxEntry } from "../../ports/storage.js";
 import { countsOf, numbered } from "../sql/batch.js";
+import type { OtherCalls } from "../sql/calls.js";
 import { bounded, integerOf, lastOfEach, nameOf } from "../sql/row.js";
 import { serverOf } from "../sql/stores.js";
 import type { ServerKeyStore, TakenBounds, TakenMessageStore } from "../sql/stores.js";
@@ -75,22 +76,6 @@ export function otherStatements(schema: string) {
 }
 
 export type OtherStatements = ReturnType<typeof otherStatements>;
-
-export type OtherCalls = Pick<
-  Storage,
-  | "outboxDestinations"
-  | "readOutbox"
-  | "settleOutbox"
-  | "lease"
-  | "readTransaction"
-  | "recordTransaction"
-  | "readOutside"
-  | "putOutside"
-  | "removeOutside"
-  | "readIntents"
-  | "putIntent"
-  | "removeIntents"
->;
 
 export function otherCalls(sql: Sql, on: OtherStatements): OtherCalls {
   return {

@@ -1,6 +1,5 @@
 /** The tables, and how a database comes to have them. */
-import { UsageError } from "../../errors.js";
-import { integerOf } from "../sql/row.js";
+import { lackingSteps } from "../sql/migrations.js";
 import type { Sql } from "./client.js";
 
 /** A name that comes back as it was put, compared by its bytes. */
@@ -124,15 +123,9 @@ export async function migrate(sql: Sql, schema: string): Promise<void> {
     await run(`CREATE SCHEMA IF NOT EXISTS ${schema}`);
     await run(`CREATE TABLE IF NOT EXISTS ${schema}.schema_version (version integer NOT NULL)`);
     const row = await get(`SELECT version FROM ${schema}.schema_version`);
-    const version = row === undefined ? 0 : integerOf(row, "version");
-    if (version > migrations.length) {
-      throw new UsageError(
-        `the database has schema version ${version}, and this release of roomdag knows those up to ` +
-          `${migrations.length}: a later release wrote to it, so open it with that one`,
-      );
-    }
-    if (version === migrations.length) return;
-    for (const statement of migrations.slice(version).flat()) await run(statement);
+    const steps = lackingSteps(row, migrations);
+    if (steps === undefined) return;
+    for (const statement of steps) await run(statement);
     await run(`DELETE FROM ${schema}.schema_version`);
     await run(`INSERT INTO ${schema}.schema_version VALUES ($1)`, migrations.length);
   });

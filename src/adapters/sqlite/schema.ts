@@ -1,6 +1,5 @@
 /** The tables, and how a database comes to have them. */
-import { UsageError } from "../../errors.js";
-import { integerOf } from "../sql/row.js";
+import { lackingSteps } from "../sql/migrations.js";
 import { sqlOver } from "./handle.js";
 import type { SqliteHandle } from "./handle.js";
 
@@ -55,15 +54,9 @@ export function migrate(handle: SqliteHandle, migrations: readonly (readonly str
   writing(() => {
     handle.exec("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL) STRICT");
     const row = get("SELECT version FROM schema_version");
-    const version = row === undefined ? 0 : integerOf(row, "version");
-    if (version > migrations.length) {
-      throw new UsageError(
-        `the database has schema version ${version}, and this release of roomdag knows those up to ` +
-          `${migrations.length}: a later release wrote to it, so open it with that one`,
-      );
-    }
-    if (version === migrations.length) return;
-    for (const statement of migrations.slice(version).flat()) handle.exec(statement);
+    const steps = lackingSteps(row, migrations);
+    if (steps === undefined) return;
+    for (const statement of steps) handle.exec(statement);
     run("DELETE FROM schema_version");
     run("INSERT INTO schema_version VALUES (?)", migrations.length);
   });
