@@ -8,6 +8,7 @@ import type { RoomVersionRules } from "../rules/model.js";
 import type { Dump } from "./dump.js";
 import { causalOrder } from "./order.js";
 import { readEntry } from "./receive.js";
+import { standingOfVerdict } from "./replay.js";
 import type { EventReport, RoomReport } from "./room.js";
 
 /**
@@ -121,19 +122,9 @@ function assemble(
 
 /** Soft failure depends on when a server got an event: only the file that a server wrote knows it. */
 function standingOf({ verdict, recorded }: EventReport): Standing {
-  switch (verdict.verdict) {
-    case "accepted":
-      return recorded.softFailed === true ? "soft-failed" : "accepted";
-    case "undecided":
-      return "pending";
-    case "malformed":
-    case "bad-signature":
-      return "dropped";
-    case "rejected-for-size":
-    case "rejected-by-auth-events":
-    case "rejected-by-state":
-      return "rejected";
-  }
+  const outcome = standingOfVerdict(verdict);
+  if (outcome === "accepted") return recorded.softFailed === true ? "soft-failed" : "accepted";
+  return outcome === "undecided" ? "pending" : outcome;
 }
 
 function redactedIn({ events, replay }: RoomReport): ReadonlySet<string> {

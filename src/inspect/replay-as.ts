@@ -14,7 +14,7 @@ import type { Dump } from "./dump.js";
 import { roomVersions } from "../versions/index.js";
 import { assumedSignatures } from "./receive.js";
 import type { ReceivedEvent } from "./receive.js";
-import { Replay } from "./replay.js";
+import { standingOfVerdict, Replay } from "./replay.js";
 import type { EventVerdict, KnownState } from "./replay.js";
 import { Rewriter } from "./rewrite.js";
 import type { Adaptation } from "./rewrite.js";
@@ -161,28 +161,13 @@ function verdictDifferences(
     const now = ids.get(eventId);
     const after = now === undefined ? refused.get(eventId) : there.verdicts.get(now);
     if (pdu === undefined || before === undefined || after === undefined) continue;
-    if (standing(before) === standing(after)) continue;
+    // At which step an event was refused differs from version to version; whether it was matters.
+    if (standingOfVerdict(before) === standingOfVerdict(after)) continue;
     const { type, stateKey, sender } = pdu;
     const { rule, reason } = whyDiffers(before, after, (id) => names.get(id) ?? id);
     found.push({ eventId, there: now, type, stateKey, sender, before, after, rule, reason });
   }
   return found;
-}
-
-/** At which step an event was refused differs from version to version; whether it was matters. */
-function standing({ verdict }: EventVerdict): "accepted" | "undecided" | "dropped" | "rejected" {
-  switch (verdict) {
-    case "accepted":
-    case "undecided":
-      return verdict;
-    case "malformed":
-    case "bad-signature":
-      return "dropped";
-    case "rejected-for-size":
-    case "rejected-by-auth-events":
-    case "rejected-by-state":
-      return "rejected";
-  }
 }
 
 function whyDiffers(

@@ -54,6 +54,22 @@ export type EventVerdict =
       readonly keys: readonly NeededKeys[];
     };
 
+/** What a verdict comes to, whatever the step at which it fell. */
+export function standingOfVerdict({ verdict }: EventVerdict): "accepted" | "undecided" | "dropped" | "rejected" {
+  switch (verdict) {
+    case "accepted":
+    case "undecided":
+      return verdict;
+    case "malformed":
+    case "bad-signature":
+      return "dropped";
+    case "rejected-for-size":
+    case "rejected-by-auth-events":
+    case "rejected-by-state":
+      return "rejected";
+  }
+}
+
 /** A state that the file records, with the ids of its members. */
 export interface KnownState {
   readonly name: string;
