@@ -11,6 +11,7 @@ export const help = `roomdag: what a Matrix room is, checked
                                  a server that shares rooms with others over HTTPS (roomdag serve --help)
   roomdag client --data DIR      what its users do, line by line or as one command (roomdag client help)
   roomdag check --store DIR      judge anew all that a server has stored
+  roomdag audit --store DIR      the same of a server's rooms as of files; replay and draw take it too
   roomdag oracle                 answer requests, one JSON object a line, from standard input
   roomdag bench resolve FILE     time the resolution that FILE asks for
   roomdag --help, --version
@@ -39,8 +40,10 @@ audit and replay read the same files, and take --room-version, --room, --keys, -
 warnings, 3 with errors (a reset is one) and 2 if files are of no use; replay with 0 if nothing differs and 1 if
 something does.
 
-check --store takes --database URL as serve was told, --room ID and --json. The server must not be running: one that is
-answers the same to \`client check\`. Exit status 1 says that something is not as it should be.
+--store takes the place of files: it reads the rooms of a server, all or --room ID, and --database URL says the
+database as serve was told. The server must not be running. check --store looks whether what is stored is sound, and
+\`client check\` says the same of a server that runs; audit --store tells what happened in the rooms. check --store also
+takes --json, and ends with 1 if something is not as it should be.
 
 demo runs in memory and prints the same every time. It takes --version VERSION (of the room; default 11), --json
 (only the figures at its end) and --no-color.

@@ -14,6 +14,7 @@ export type { Host, HostOptions } from "./host.js";
 export { hostOf } from "./host.js";
 export { defaultLimits, limitsOf } from "./limits.js";
 export type { Limits } from "./limits.js";
+export { recordingOf } from "./recording.js";
 export { refusalOf } from "./held.js";
 export type { Held } from "./held.js";
 export { Room } from "./room.js";

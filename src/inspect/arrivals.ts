@@ -19,8 +19,11 @@ export class Extremities {
     return this.#now;
   }
 
-  /** An event arrives. One that is rejected or soft-failed is passed over (spec, "Soft failure"). */
-  add(eventId: string, softFailed = false): void {
+  /**
+   * An event arrives. One that is rejected or soft-failed is passed over (spec, "Soft failure"), and so is one that
+   * came as part of a state: it has no place in the history.
+   */
+  add(eventId: string, softFailed: boolean = isRecorded(this.#report, eventId)): void {
     if (softFailed) this.#softFailed.add(eventId);
     if (!this.#counts(eventId)) return;
     const stack = [...(this.#report.replay.pdu(eventId)?.prevEvents ?? [])];
@@ -34,8 +37,14 @@ export class Extremities {
   }
 
   #counts(eventId: string): boolean {
-    return this.#report.replay.verdicts.get(eventId)?.verdict === "accepted" && !this.#softFailed.has(eventId);
+    const verdict = this.#report.replay.verdicts.get(eventId);
+    return verdict?.verdict === "accepted" && verdict.basis !== "auth-events" && !this.#softFailed.has(eventId);
   }
+}
+
+/** Whether the file says that the server soft-failed an event. */
+function isRecorded({ received }: RoomReport, eventId: string): boolean {
+  return received.events.get(eventId)?.recorded.softFailed === true;
 }
 
 /** The ids of a report in the order in which they stand in the file. */
@@ -62,7 +71,8 @@ export function softFailures(
         : undefined;
     if (refusal !== undefined) failed.set(eventId, refusal);
     arrived.add(eventId);
-    extremities.add(eventId, refusal !== undefined);
+    // What the server that kept the file made of it was decided by what was current there.
+    extremities.add(eventId, refusal !== undefined || isRecorded(report, eventId));
   }
   return failed;
 }

@@ -277,6 +277,14 @@ function aboutBodies({ received }: RoomReport): readonly Finding[] {
 function aboutExtremities(report: RoomReport, limit: number): readonly Finding[] {
   const found: Finding[] = [];
   const { tips } = report;
+  for (const { after } of report.replay.recorded) {
+    // Where a state is unknown, nothing is known of what comes after it either.
+    if (after === undefined || report.replay.stateAfter(after) === undefined) continue;
+    const wrong = [...after.filter((id) => !tips.includes(id)), ...tips.filter((id) => !after.includes(id))];
+    if (wrong.length === 0) continue;
+    const reason = "the recorded forward extremities are not the ends of what is recorded";
+    found.push({ kind: "extremities", severity: "error", reason, rule: undefined, events: wrong });
+  }
   if (tips.length >= limit) {
     const reason = `${tips.length} forward extremities: an event that cites them would end this`;
     found.push({ kind: "extremities", severity: "warning", reason, rule: undefined, events: tips });

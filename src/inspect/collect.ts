@@ -27,6 +27,7 @@ const eventLists: readonly (readonly [key: string, role: EventRole])[] = [
 const bodies = [
   "send_join",
   "state_at_last",
+  "states",
   "transactions_received",
   "invites_received",
   "knock",
@@ -197,6 +198,7 @@ export class Collector {
     if (pdus !== undefined) this.states.push({ name: where === "" ? "pdus" : where, before, members: pdus, partial });
     this.#recordIds(body, where, "state_ids_at_last", text(body, "last_event_id"));
     this.#recordIds(body, where, "synapse_state_ids", text(body, "merge_event_id"));
+    this.#recordState(body, where, partial);
   }
 
   #recordIds(body: JsonObject, where: string, key: string, before: string | undefined): void {
@@ -204,6 +206,16 @@ export class Collector {
     const list = isObject(value) ? get(value, "pdu_ids") : value;
     if (!isArray(list) || before === undefined) return;
     this.states.push({ name: inside(where, key), before, members: strings(list), partial: false });
+  }
+
+  /** A state of a recording: the ids that are in force before an event, or after a server's forward extremities. */
+  #recordState(body: JsonObject, where: string, partial: boolean): void {
+    const [members, after] = [get(body, "state_ids"), get(body, "after")];
+    if (!isArray(members)) return;
+    const state = { before: text(body, "before"), members: strings(members), partial };
+    this.states.push(
+      isArray(after) ? { ...state, name: "current state", after: strings(after) } : { ...state, name: where },
+    );
   }
 
   #addVersion(holder: JsonObject): void {

@@ -27,8 +27,15 @@ export function compareStates(replay: Replay, states: readonly KnownState[]): re
   return states.map((state) => ({ name: state.name, before: state.before, outcome: compareState(replay, state) }));
 }
 
-function compareState(replay: Replay, { before, members, partial }: KnownState): StateComparison["outcome"] {
+function compareState(replay: Replay, known: KnownState): StateComparison["outcome"] {
+  const { before, after, members, partial } = known;
   const skip = (reason: string): StateComparison["outcome"] => ({ outcome: "not-compared", reason });
+  if (after !== undefined) {
+    if (partial) return skip("members were left out of it");
+    const current = replay.stateAfter(after);
+    if (current?.verdict !== "resolved") return skip("the state after those events could not be computed");
+    return difference(replay.index.idsOf(current.state), members);
+  }
   if (before === undefined) return skip("the file does not say which event it is the state before");
   if (partial) return skip("members were left out of it");
   if (replay.pdu(before) === undefined) return skip("the event that it is the state before is absent");

@@ -32,6 +32,8 @@ export interface RecordedState {
   readonly name: string;
   /** The event: its id, or its position in {@link Dump.events}. Unknown for a bare state body. */
   readonly before: string | number | undefined;
+  /** Ids of the forward extremities that a server records, where this is the state after them all. */
+  readonly after?: readonly string[];
   /** Ids, or positions in {@link Dump.events}. */
   readonly members: readonly (string | number)[];
   /** Whether the file says that members were left out. */

@@ -5,7 +5,7 @@
  * @module
  */
 export { answerLine } from "./oracle.js";
-export { readDump } from "./read.js";
+export { readDump, readRecording } from "./read.js";
 export type { ReadOptions } from "./read.js";
 export type { Dump, DumpEvent, EventRole, RecordedStanding, RecordedState, ResolveRequest } from "./dump.js";
 export { publishedKeyOf } from "./compose.js";

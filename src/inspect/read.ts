@@ -42,8 +42,17 @@ export function readDump(text: string, options: ReadOptions = {}): Result<Dump> 
   }
   const values = parseValues(text);
   if (!values.ok) return values;
+  return readValues(values.value, options);
+}
+
+/** Reads a JSON value as {@link readDump} its text: what `recordingOf` of `roomdag/engine` says of a stored room. */
+export function readRecording(recording: JsonValue, options: ReadOptions = {}): Result<Dump> {
+  return readValues([{ value: recording, where: "" }], options);
+}
+
+function readValues(values: readonly PlacedValue[], options: ReadOptions): Result<Dump> {
   const collector = new Collector();
-  for (const { value, where } of values.value) collector.collect(value, where);
+  for (const { value, where } of values) collector.collect(value, where);
   if (collector.clientEvent !== undefined) return refuse("bad_format", clientSentence(collector.clientEvent));
   if (collector.events.length === 0 && collector.request === undefined) {
     return refuse("bad_format", NO_EVENTS);

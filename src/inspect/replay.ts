@@ -74,6 +74,8 @@ export function standingOfVerdict({ verdict }: EventVerdict): "accepted" | "unde
 export interface KnownState {
   readonly name: string;
   readonly before: string | undefined;
+  /** The forward extremities that the file records, where this is the state after them all. */
+  readonly after: readonly string[] | undefined;
   readonly members: readonly string[];
   readonly partial: boolean;
 }
@@ -170,8 +172,9 @@ export class Replay {
       const { originServerTs } = pdu;
       graph.add({ eventId, originServerTs, prevEvents }, this.#standingOf(eventId));
     }
-    for (const { name, before, members } of this.#states) {
-      if (before === undefined) graph.add({ eventId: `state ${name}`, originServerTs: 0, prevEvents: members });
+    for (const { name, before, after, members } of this.#states) {
+      if (before === undefined && after === undefined)
+        graph.add({ eventId: `state ${name}`, originServerTs: 0, prevEvents: members });
     }
     return graph.forwardExtremities().filter((id) => this.#after.has(id));
   }

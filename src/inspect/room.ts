@@ -155,13 +155,14 @@ function ofRoom(received: Received, roomId: string | undefined): { received: Rec
   return { received: { ...received, events }, notes: [`${foreign.size} create events of other rooms were left out`] };
 }
 
-function knownState({ name, before, members, partial }: RecordedState, received: Received): KnownState {
+function knownState({ name, before, after, members, partial }: RecordedState, received: Received): KnownState {
   const idOf = (member: string | number): string | undefined =>
     typeof member === "number" ? received.ids[member] : member;
   const ids = members.map(idOf);
   return {
     name,
     before: before === undefined ? undefined : idOf(before),
+    after,
     members: [...new Set(ids.filter((id) => id !== undefined))],
     partial: partial || ids.includes(undefined),
   };

@@ -18,6 +18,8 @@ export interface Source {
   readonly file?: Blob;
   readonly roomVersion?: string;
   readonly roomId?: string;
+  /** `assumed`: a server kept it, which verified the signatures when events came. */
+  readonly signatures?: "assumed";
 }
 
 export type Request =

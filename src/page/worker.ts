@@ -119,13 +119,14 @@ function ask(session: Session, request: Exclude<Request, { ask: "load" }>): Answ
 
 async function read(source: Source, post: (reply: Reply) => void): Promise<About & { readonly dump: Dump }> {
   post({ progress: "Reading", done: 0, total: 1 });
-  const { name, roomVersion, roomId } = source;
+  const { name, roomVersion, roomId, signatures } = source;
   const text = await textOf(source);
   const dump = readDump(text, {
     ...(roomVersion === undefined ? {} : { roomVersion }),
     ...(roomId === undefined ? {} : { roomId }),
   });
-  if (dump.ok) return { name, story: storyOf(text), dump: dump.value };
+  const known = signatures === undefined ? {} : { signatures };
+  if (dump.ok) return { name, story: storyOf(text), dump: { ...dump.value, ...known } };
   throw new Stop(dump.error.code, dump.error.reason);
 }
 

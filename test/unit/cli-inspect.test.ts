@@ -104,6 +104,11 @@ describe("the command line", () => {
     ["replay", ["x", "--as", "99"], /room version 99 is unknown: it is one of 1, /],
     ["replay", ["x", "--as", "12", "--notes"], /no --notes/],
     ["audit", ["x", "--wrong"], /wrong/],
+    ["audit", ["x", "--store", "data"], /either files or --store DIR/],
+    ["audit", ["x", "--database", "memory"], /--database belongs to --store/],
+    ["audit", ["--store", "data", "--keys", "x"], /--store takes no --keys/],
+    ["replay", ["--store", "data", "--as", "12", "--room-version", "11"], /--store takes no --room-version/],
+    ["audit", ["--store", folder], /is no data folder of roomdag serve/],
   ] as const)("%s %j makes no sense", async (name, args, reason) => {
     await expect(run(name, ...args)).rejects.toThrow(reason);
     await expect(run(name, ...args)).rejects.toBeInstanceOf(Failure);

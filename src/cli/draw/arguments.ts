@@ -1,12 +1,16 @@
 /** The command line of `roomdag draw`. */
 import { parseArgs } from "node:util";
 import { Failure } from "../failure.js";
+import { storeArguments } from "../store.js";
+import type { StoreArguments } from "../store.js";
 
 /** What a room is drawn as. */
 export type DrawForm = "html" | "svg" | "dot" | "mermaid" | "png";
 
 export interface DrawArguments {
   readonly paths: readonly string[];
+  /** Instead of paths. */
+  readonly store: StoreArguments | undefined;
   readonly form: DrawForm;
   /** `-` is standard output. */
   readonly output: string;
@@ -26,6 +30,8 @@ const flags = {
   "no-fold": { type: "boolean" },
   "room-version": { type: "string" },
   room: { type: "string" },
+  store: { type: "string" },
+  database: { type: "string" },
 } as const;
 
 const forms = ["svg", "dot", "mermaid", "png"] as const;
@@ -36,15 +42,23 @@ export function drawArguments(args: readonly string[]): DrawArguments {
   const chosen = forms.filter((form) => values[form] === true);
   const [form = "html", other] = chosen;
   if (other !== undefined) throw new Failure(`draw makes one thing at a time: --${form} or --${other}`);
-  if (positionals.length === 0) throw new Failure("draw takes at least one file (- is standard input)");
+  const { store, database, room } = values;
+  const stored = storeArguments({ store, database, room }, positionals);
+  if (stored === undefined && positionals.length === 0) {
+    throw new Failure("draw takes at least one file (- is standard input), or --store DIR");
+  }
+  if (stored !== undefined && values["room-version"] !== undefined) {
+    throw new Failure("--store takes no --room-version: the store knows");
+  }
   if (positionals.length > 1 && form !== "html") throw new Failure(`--${form} draws one file`);
   const usual = { html: "room.html", png: "room.png", svg: "-", dot: "-", mermaid: "-" } as const;
   return {
     paths: positionals,
+    store: stored,
     form,
     output: values.output ?? usual[form],
     roomVersion: values["room-version"],
-    roomId: values.room,
+    roomId: room,
     dark: values.dark === true,
     fold: values["no-fold"] !== true,
   };

@@ -4,10 +4,13 @@ import { basename } from "node:path";
 import { formatDot, formatMermaid } from "../../inspect/graph-text.js";
 import { graphOf, foldRuns } from "../../inspect/graph.js";
 import type { RoomGraph } from "../../inspect/graph.js";
-import { readDump } from "../../inspect/read.js";
+import { readDump, readRecording } from "../../inspect/read.js";
 import { checkRoom } from "../../inspect/room.js";
 import { printable } from "../../inspect/format.js";
+import { encodeCanonical } from "../../json/canonical.js";
+import type { JsonObject } from "../../json/value.js";
 import { layoutOf } from "../../page/layout.js";
+import type { Source } from "../../page/protocol.js";
 import { FOLD_FROM, SHORTEST_RUN } from "../../page/session.js";
 import { formatSvg } from "../../page/svg.js";
 import { dark, light } from "../../page/theme.js";
@@ -15,6 +18,8 @@ import { nodeProvider } from "../ed25519.js";
 import { Failure } from "../failure.js";
 import { expand, readText } from "../files.js";
 import type { Output } from "../output.js";
+import { eachStored } from "../store.js";
+import type { StoreArguments } from "../store.js";
 import { drawArguments } from "./arguments.js";
 import type { DrawArguments } from "./arguments.js";
 import { drawPng } from "./browser.js";
@@ -44,9 +49,17 @@ function aboutOf({ roomVersion, roomId }: DrawArguments): { roomVersion?: string
 }
 
 async function drawPage(options: DrawArguments): Promise<string> {
-  const { files } = await expand(options.paths);
   const assets = await readAssets();
-  const rooms = [];
+  const rooms: Source[] = [];
+  if (options.store !== undefined) {
+    await eachStored(options.store, (roomId, recording) => {
+      rooms.push(sourceOf(roomId, encodeCanonical(recording), { signatures: "assumed" }));
+      return Promise.resolve();
+    });
+    if (rooms.length === 0) throw new Failure(`${options.store.data} holds no room`);
+    return pageOf(rooms, [], assets);
+  }
+  const { files } = await expand(options.paths);
   for (const file of files) {
     const text = await readText(file);
     const dump = readDump(text, aboutOf(options));
@@ -72,10 +85,27 @@ async function drawPicture(options: DrawArguments): Promise<string | undefined> 
 }
 
 async function graphAt(options: DrawArguments): Promise<RoomGraph> {
+  if (options.store !== undefined) return storedGraph(options.store);
   const [file = "-"] = options.paths;
   const dump = readDump(await readText(file), aboutOf(options));
   if (!dump.ok) throw new Failure(`${file}: ${dump.error.reason}`);
   const report = checkRoom(dump.value, { provider: nodeProvider() });
   if (report.ok) return graphOf(report.value);
   throw new Failure(`${file}: ${report.error.reason} (--room-version)`);
+}
+
+async function storedGraph(store: StoreArguments): Promise<RoomGraph> {
+  const found: { readonly roomId: string; readonly recording: JsonObject }[] = [];
+  await eachStored(store, (roomId, recording) => {
+    found.push({ roomId, recording });
+    return Promise.resolve();
+  });
+  const [room, other] = found;
+  if (room === undefined) throw new Failure(`${store.data} holds no room`);
+  if (other !== undefined)
+    throw new Failure(`a picture is of one room, and ${store.data} holds ${found.length}: --room`);
+  const dump = readRecording(room.recording);
+  const report = dump.ok ? checkRoom(dump.value, { signatures: "assumed" }) : dump;
+  if (report.ok) return graphOf(report.value);
+  throw new Failure(`${room.roomId}: ${report.error.reason}`);
 }

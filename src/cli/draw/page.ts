@@ -27,7 +27,11 @@ export async function readAssets(): Promise<Assets> {
 }
 
 /** A room as the page gets it. */
-export function sourceOf(name: string, text: string, about: Pick<Source, "roomVersion" | "roomId">): Source {
+export function sourceOf(
+  name: string,
+  text: string,
+  about: Pick<Source, "roomVersion" | "roomId" | "signatures">,
+): Source {
   if (text.length <= MOST_PLAIN) return { name, text, ...about };
   return { name, gzip: gzipSync(text).toString("base64"), ...about };
 }

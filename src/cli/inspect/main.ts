@@ -1,4 +1,4 @@
-/** `roomdag audit` and `roomdag replay`: files in, words or JSON out. */
+/** `roomdag audit` and `roomdag replay`: files or a server's store in, words or JSON out. */
 import { basename } from "node:path";
 import { parseArgs } from "node:util";
 import { auditRoom } from "../../inspect/audit.js";
@@ -6,7 +6,7 @@ import type { Severity } from "../../inspect/audit.js";
 import type { Dump } from "../../inspect/dump.js";
 import { formatAudit, formatReplay, plainAudit, plainReplay } from "../../inspect/format-audit.js";
 import { printable } from "../../inspect/format.js";
-import { readDump } from "../../inspect/read.js";
+import { readDump, readRecording } from "../../inspect/read.js";
 import { replayAs } from "../../inspect/replay-as.js";
 import type { CheckOptions } from "../../inspect/room.js";
 import { roomVersions } from "../../versions/index.js";
@@ -16,11 +16,15 @@ import { nodeProvider } from "../ed25519.js";
 import { Failure } from "../failure.js";
 import { expand, readText } from "../files.js";
 import type { Output } from "../output.js";
+import { eachStored, storeArguments } from "../store.js";
+import type { StoreArguments } from "../store.js";
 
 const flags = {
   "room-version": { type: "string" },
   room: { type: "string" },
   keys: { type: "string" },
+  store: { type: "string" },
+  database: { type: "string" },
   as: { type: "string" },
   json: { type: "boolean" },
   notes: { type: "boolean" },
@@ -29,6 +33,7 @@ const flags = {
 
 interface Given {
   readonly paths: readonly string[];
+  readonly store: StoreArguments | undefined;
   readonly roomVersion: string | undefined;
   readonly roomId: string | undefined;
   readonly keys: string | undefined;
@@ -40,7 +45,14 @@ interface Given {
 
 function given(command: "audit" | "replay", args: readonly string[], colour: boolean): Given {
   const { values, positionals } = parse(args);
-  if (positionals.length === 0) throw new Failure(`${command} takes at least one file`);
+  const { store, database, room, keys } = values;
+  const stored = storeArguments({ store, database, room }, positionals);
+  if (stored === undefined && positionals.length === 0) {
+    throw new Failure(`${command} takes at least one file, or --store DIR`);
+  }
+  for (const [name, value] of Object.entries({ "room-version": values["room-version"], keys })) {
+    if (stored !== undefined && value !== undefined) throw new Failure(`--store takes no --${name}: the store knows`);
+  }
   if (command === "audit" && values.as !== undefined) throw new Failure("audit takes no --as: that is replay's");
   if (command === "replay" && values.as === undefined) throw new Failure("replay takes --as VERSION");
   if (command === "replay" && values.notes === true) throw new Failure("replay takes no --notes");
@@ -51,9 +63,10 @@ function given(command: "audit" | "replay", args: readonly string[], colour: boo
   }
   return {
     paths: positionals,
+    store: stored,
     roomVersion: values["room-version"],
-    roomId: values.room,
-    keys: values.keys,
+    roomId: room,
+    keys,
     as: values.as,
     json: values.json === true,
     notes: values.notes === true,
@@ -84,14 +97,14 @@ export async function runAudit(
   errors: Output,
 ): Promise<number> {
   const options = given("audit", args, colour);
-  return eachFile(options, errors, async (file, dump, check) => {
+  return eachRoom(options, errors, async ({ title, source, dump }, check) => {
     const audited = auditRoom(dump, check);
     if (!audited.ok) return audited;
     const audit = audited.value;
     const { names } = dump;
     const text = options.json
-      ? JSON.stringify({ file, ...plainAudit(audit) })
-      : formatAudit(basename(file), audit, { ...options, ...(names === undefined ? {} : { names }) });
+      ? JSON.stringify({ ...source, ...plainAudit(audit) })
+      : formatAudit(title, audit, { ...options, ...(names === undefined ? {} : { names }) });
     await output.write(`${text}\n`);
     return { ok: true, value: audit.worst === undefined ? 0 : statuses[audit.worst] };
   });
@@ -105,39 +118,62 @@ export async function runReplay(
   errors: Output,
 ): Promise<number> {
   const options = given("replay", args, colour);
-  return eachFile(options, errors, async (file, dump, check) => {
+  return eachRoom(options, errors, async ({ title, source, dump }, check) => {
     const replayed = replayAs(dump, options.as ?? "", check);
     if (!replayed.ok) return replayed;
     const { names } = dump;
     const text = options.json
-      ? JSON.stringify({ file, ...plainReplay(replayed.value) })
-      : formatReplay(basename(file), replayed.value, { ...options, ...(names === undefined ? {} : { names }) });
+      ? JSON.stringify({ ...source, ...plainReplay(replayed.value) })
+      : formatReplay(title, replayed.value, { ...options, ...(names === undefined ? {} : { names }) });
     await output.write(`${text}\n`);
     return { ok: true, value: replayed.value.same ? 0 : 1 };
   });
 }
 
-/** The worst of what the files come to; one that is of no use does not hide what others hold. */
-async function eachFile(
+/** A room that was read. */
+interface Read {
+  /** What its part of the text begins with. */
+  readonly title: string;
+  /** Where it is from, as JSON says it. */
+  readonly source: Readonly<Record<string, string>>;
+  readonly dump: Dump;
+}
+
+/** The worst of what the rooms come to; a file that is of no use does not hide what others hold. */
+async function eachRoom(
   options: Given,
   errors: Output,
-  act: (file: string, dump: Dump, check: CheckOptions) => Promise<Result<number>>,
+  act: (room: Read, check: CheckOptions) => Promise<Result<number>>,
 ): Promise<number> {
-  const keys = options.keys === undefined ? [] : [await readKeyFile(options.keys)];
-  const check = { keys, provider: nodeProvider() };
-  const { files } = await expand(options.paths);
-  let worst = 0;
-  let unusable = false;
-  for (const file of files) {
-    const dump = await readFile(file, options);
-    const done = dump.ok ? await act(file, dump.value, check) : dump;
-    if (done.ok) worst = Math.max(worst, done.value);
-    else {
-      unusable = true;
-      await errors.write(`roomdag: ${printable(`${file}: ${done.error.reason}`)}\n`);
+  const outcome = { worst: 0, unusable: false };
+  const take = async (name: string, done: Result<number>): Promise<void> => {
+    if (done.ok) {
+      outcome.worst = Math.max(outcome.worst, done.value);
+      return;
     }
+    outcome.unusable = true;
+    await errors.write(`roomdag: ${printable(`${name}: ${done.error.reason}`)}\n`);
+  };
+  const provider = nodeProvider();
+  const { store } = options;
+  if (store === undefined) {
+    const keys = options.keys === undefined ? [] : [await readKeyFile(options.keys)];
+    const { files } = await expand(options.paths);
+    for (const file of files) {
+      const dump = await readFile(file, options);
+      const room = { title: basename(file), source: { file } };
+      await take(file, dump.ok ? await act({ ...room, dump: dump.value }, { keys, provider }) : dump);
+    }
+  } else {
+    // The server verified signatures when events came.
+    const check = { signatures: "assumed", provider } as const;
+    await eachStored(store, async (roomId, recording) => {
+      const dump = readRecording(recording);
+      const room = { title: roomId, source: { store: store.data, room: roomId } };
+      await take(roomId, dump.ok ? await act({ ...room, dump: dump.value }, check) : dump);
+    });
   }
-  return worst === 0 && unusable ? UNUSABLE : worst;
+  return outcome.worst === 0 && outcome.unusable ? UNUSABLE : outcome.worst;
 }
 
 async function readFile(file: string, { roomVersion, roomId }: Given): Promise<Result<Dump>> {
