@@ -77,7 +77,9 @@ export function softFailures(
   return failed;
 }
 
-function hasParents({ replay }: RoomReport, eventId: string, arrived: ReadonlySet<string>): boolean {
+/** What came as part of a state stands in no order of arrival. */
+function hasParents({ received, replay }: RoomReport, eventId: string, arrived: ReadonlySet<string>): boolean {
+  if (received.events.get(eventId)?.role !== "timeline") return false;
   return replay.pdu(eventId)?.prevEvents.every((parent) => arrived.has(parent)) === true;
 }
 

@@ -13,7 +13,7 @@ import { Header, Search } from "./header.js";
 import { Help } from "./help.js";
 import { keyName, plural, sentenceOf } from "./labels.js";
 import { ListPanel } from "./list-panel.js";
-import type { AuditFinding, Drawing, LoadedRoom, ResolutionDetail, Source } from "./protocol.js";
+import type { AuditFinding, AuditResult, Drawing, LoadedRoom, ResolutionDetail, Source } from "./protocol.js";
 import { ResolvePanel } from "./resolve-panel.js";
 import { RoomPanel } from "./room-panel.js";
 import { sceneOf } from "./scene.js";
@@ -172,15 +172,16 @@ export function App({ script, embedded }: { readonly script: string; readonly em
     return () => window.removeEventListener("hashchange", again);
   }, []);
 
-  const [findings, setFindings] = useState<readonly AuditFinding[] | undefined>(undefined);
+  const [audited, setAudited] = useState<AuditResult | undefined>(undefined);
   const audit = (): void => {
-    client.ask<"audit">({ ask: "audit" }).then(setFindings, () => setFindings(undefined));
+    client.ask<"audit">({ ask: "audit" }).then(setAudited, () => setAudited(undefined));
   };
   useEffect(() => {
-    setFindings(undefined);
+    setAudited(undefined);
     if (room?.isChecked === true && room.graph.events.length <= MOST_AUDITED) audit();
   }, [room]);
-  const taken = useMemo(() => takenBack(findings ?? []), [findings]);
+  const taken = useMemo(() => takenBack(audited?.findings ?? []), [audited]);
+  const soft = useMemo(() => new Map(audited?.softFailures.map((one) => [one.eventId, one])), [audited]);
 
   const scene = useMemo(() => (drawing === undefined ? undefined : sceneOf(drawing)), [drawing]);
   const events = useMemo(() => new Map(room?.graph.events.map((event) => [event.eventId, event])), [room]);
@@ -327,7 +328,7 @@ export function App({ script, embedded }: { readonly script: string; readonly em
   const panels: Readonly<Record<Tab, () => ComponentChildren>> = {
     room: () =>
       room !== undefined && (
-        <RoomPanel room={room} servers={servers} theme={theme} findings={findings} onAudit={audit} onGo={go} />
+        <RoomPanel room={room} servers={servers} theme={theme} audited={audited} onAudit={audit} onGo={go} />
       ),
     event: () =>
       current === undefined ? (
@@ -338,6 +339,7 @@ export function App({ script, embedded }: { readonly script: string; readonly em
           client={client}
           revision={revision}
           events={events}
+          soft={soft.get(current.eventId)}
           picked={picked.includes(current.eventId)}
           onGo={go}
           onPick={() => pick(current.eventId)}
@@ -407,6 +409,7 @@ export function App({ script, embedded }: { readonly script: string; readonly em
                 picked,
                 lit,
                 taken,
+                soft,
                 servers,
                 isThere: (event) => time === undefined || (positions.get(event.eventId) ?? 0) <= time,
               }}

@@ -5,8 +5,17 @@ import type { GraphEvent } from "../inspect/graph.js";
 import { printable } from "../inspect/format.js";
 import type { StateEntry } from "../inspect/room.js";
 import type { Client } from "./client.js";
-import { keyName, plural, shortId, standingSentences, standingWords, timeText } from "./labels.js";
-import type { EventDetail, StateChange } from "./protocol.js";
+import {
+  keyName,
+  plural,
+  shortId,
+  softSentence,
+  standingSentences,
+  standingWords,
+  timeText,
+  WOULD_SOFT_FAIL,
+} from "./labels.js";
+import type { EventDetail, SoftFailure, StateChange } from "./protocol.js";
 
 export interface EventPanelProps {
   readonly event: GraphEvent;
@@ -14,6 +23,8 @@ export interface EventPanelProps {
   /** Changes when the room was checked again. */
   readonly revision: number;
   readonly events: ReadonlyMap<string, GraphEvent>;
+  /** What is known of a soft failure of it. */
+  readonly soft: SoftFailure | undefined;
   readonly picked: boolean;
   readonly onGo: (eventId: string) => void;
   readonly onPick: () => void;
@@ -44,6 +55,7 @@ export function EventPanel(props: EventPanelProps) {
         <bdi class="name">{printable(event.sender)}</bdi>
       </p>
       <Verdict event={event} detail={isFresh ? detail : undefined} onGo={onGo} />
+      {props.soft !== undefined && <SoftFailed soft={props.soft} />}
       <p class="actions">
         <button type="button" aria-pressed={props.picked} onClick={onPick}>
           {props.picked ? "Chosen to resolve" : "Choose to resolve"}
@@ -95,6 +107,23 @@ function Verdict({
           {refusal.events.slice(1).map((id) => (
             <EventLink id={id} onGo={onGo} />
           ))}
+        </p>
+      )}
+    </section>
+  );
+}
+
+function SoftFailed({ soft }: { readonly soft: SoftFailure }) {
+  const { isRecorded, refusal } = soft;
+  return (
+    <section class="verdict is-soft-failed" aria-label="Soft failure">
+      <p>
+        <strong>{isRecorded ? "recorded as soft-failed" : WOULD_SOFT_FAIL}</strong> {softSentence(soft)}
+      </p>
+      {refusal !== undefined && <p class="reason">{printable(refusal.reason)}</p>}
+      {refusal?.ruleLabel !== undefined && (
+        <p class="rule">
+          <span class="label">{printable(refusal.ruleLabel)}</span> {refusal.rule}
         </p>
       )}
     </section>

@@ -1,6 +1,7 @@
 /** Words for what is drawn. Text of events is only ever set as text, and cleared of what would reorder it. */
 import { printable } from "../inspect/format.js";
 import type { GraphEvent, GraphNode, Standing } from "../inspect/graph.js";
+import type { SoftFailure } from "./protocol.js";
 
 /** Types of the specification are known without their prefix. */
 export function shortType(type: string): string {
@@ -40,6 +41,23 @@ export const standingSentences: Readonly<Record<Standing, string>> = {
   unchecked: "The rules are still being asked about it.",
   dropped: "No server stores it: it has not the form of an event, or is not validly signed.",
 };
+
+/** Said of what the file does not record as soft-failed, and its order makes so. */
+export const WOULD_SOFT_FAIL = "would soft-fail";
+
+/** What is known of a soft failure, and how. */
+export function softSentence({ isRecorded, refusal }: SoftFailure): string {
+  if (!isRecorded) {
+    return (
+      "Worked out, not recorded: a server that got the events in the order of this file would have soft-failed it, " +
+      "because of the state that was current by then."
+    );
+  }
+  return refusal === undefined
+    ? "The server recorded it as soft-failed. The order of this file does not lead to it: the server had another " +
+        "state then, or its policy refused it."
+    : "The server recorded it as soft-failed, and the order of this file leads to the same.";
+}
 
 /** The two lines of a card. */
 export function cardText(node: GraphNode): { readonly title: string; readonly gist: string; readonly foot: string } {

@@ -1,8 +1,9 @@
 /** The graph on a canvas: cards when near, marks when far; only what can be seen. */
 import type { GraphEvent, Standing } from "../inspect/graph.js";
-import { cardText, clip, isPlain } from "./labels.js";
+import { cardText, clip, isPlain, WOULD_SOFT_FAIL } from "./labels.js";
 import { CARD } from "./layout.js";
 import { firstFrom } from "./scene.js";
+import type { SoftFailure } from "./protocol.js";
 import type { Scene, SceneEdge, SceneNode } from "./scene.js";
 import { FONT } from "./theme.js";
 import type { Theme } from "./theme.js";
@@ -16,6 +17,8 @@ export interface Look {
   readonly lit: ReadonlySet<string> | undefined;
   /** Events that a resolution took back, and how. */
   readonly taken: ReadonlyMap<string, "reset" | "rolled back">;
+  /** Events that were soft-failed, or would have been in the order of the file. */
+  readonly soft: ReadonlyMap<string, SoftFailure>;
   /** Whether an event has come yet, by the slider. */
   readonly isThere: (event: GraphEvent) => boolean;
   /** Servers and their place among the colours. */
@@ -217,18 +220,23 @@ function paintText(context: CanvasRenderingContext2D, { node }: SceneNode, look:
 }
 
 /** What is said of an event beside its sender. */
-function notesOf(node: SceneNode["node"], { taken }: Look): readonly string[] {
+function notesOf(node: SceneNode["node"], { taken, soft }: Look): readonly string[] {
   if (node.kind !== "event") return [];
   const { standing, redacted, eventId } = node.event;
-  const notes = [isPlain(standing) ? "" : standing, taken.get(eventId) ?? "", redacted ? "redacted" : ""];
+  const notes = [
+    isPlain(standing) ? "" : standing,
+    soft.get(eventId)?.isRecorded === false ? WOULD_SOFT_FAIL : "",
+    taken.get(eventId) ?? "",
+    redacted ? "redacted" : "",
+  ];
   return notes.filter((note) => note !== "");
 }
 
-function noteColour(node: SceneNode["node"], { taken }: Look): "warn" | "bad" | "quiet" {
+function noteColour(node: SceneNode["node"], { taken, soft }: Look): "warn" | "bad" | "quiet" {
   if (node.kind !== "event") return "quiet";
   const { standing, eventId } = node.event;
   if (standing === "rejected" || standing === "dropped" || taken.get(eventId) === "reset") return "bad";
-  return standing === "soft-failed" || taken.has(eventId) ? "warn" : "quiet";
+  return soft.has(eventId) || standing === "soft-failed" || taken.has(eventId) ? "warn" : "quiet";
 }
 
 const widths = new Map<string, string>();

@@ -36,7 +36,7 @@ export interface Answers {
   readonly layout: Drawing;
   readonly explain: EventDetail;
   readonly state: readonly StateEntry[];
-  readonly audit: readonly AuditFinding[];
+  readonly audit: AuditResult;
   readonly resolve: ResolutionDetail;
 }
 
@@ -89,6 +89,30 @@ export interface LoadedRoom {
 
 /** What an audit found, without what only programs read of it. */
 export type AuditFinding = Pick<Finding, "kind" | "severity" | "reason" | "rule" | "events">;
+
+/**
+ * An event that the state refused which a server had when it came. Without `refusal` that is only recorded: the order
+ * of the file does not lead to it.
+ */
+export interface SoftFailure {
+  readonly eventId: string;
+  /** Whether the server that kept the file says so; otherwise it is worked out from the order of the file. */
+  readonly isRecorded: boolean;
+  readonly refusal: RefusalInWords | undefined;
+}
+
+export interface RefusalInWords {
+  readonly reason: string;
+  /** The rule, in words. */
+  readonly rule: string | undefined;
+  readonly ruleLabel: string | undefined;
+}
+
+export interface AuditResult {
+  readonly findings: readonly AuditFinding[];
+  /** In the order of the file. */
+  readonly softFailures: readonly SoftFailure[];
+}
 
 /** What a scenario says of itself. */
 export interface Story {

@@ -3,7 +3,7 @@ import type { ComponentChildren } from "preact";
 import { printable } from "../inspect/format.js";
 import { EventLink } from "./event-panel.js";
 import { plural } from "./labels.js";
-import type { AuditFinding, LoadedRoom, Story } from "./protocol.js";
+import type { AuditFinding, AuditResult, LoadedRoom, SoftFailure, Story } from "./protocol.js";
 import { ComparisonText } from "./resolve-panel.js";
 import type { Theme } from "./theme.js";
 
@@ -13,7 +13,7 @@ export function RoomPanel({
   room,
   servers,
   theme,
-  findings,
+  audited,
   onAudit,
   onGo,
 }: {
@@ -21,7 +21,7 @@ export function RoomPanel({
   readonly servers: ReadonlyMap<string, number>;
   readonly theme: Theme;
   /** `undefined` where no audit was made yet. */
-  readonly findings: readonly AuditFinding[] | undefined;
+  readonly audited: AuditResult | undefined;
   readonly onAudit: () => void;
   readonly onGo: (eventId: string) => void;
 }) {
@@ -64,7 +64,8 @@ export function RoomPanel({
                 .join(", ")}
         </dd>
       </dl>
-      {room.isChecked && <Audit findings={findings} onAudit={onAudit} onGo={onGo} />}
+      {room.isChecked && <Audit findings={audited?.findings} onAudit={onAudit} onGo={onGo} />}
+      <SoftFailures found={audited?.softFailures ?? []} onGo={onGo} />
       {disagreements.length > 0 && (
         <Section title="Disagreements" count={disagreements.length}>
           {disagreements.slice(0, MOST).map(({ kind, reason, rule, events: [eventId] }) => (
@@ -151,6 +152,38 @@ function Audit({
         </li>
       ))}
     </Section>
+  );
+}
+
+/** Recorded ones and worked-out ones apart: only a server knows when it got what. */
+function SoftFailures({
+  found,
+  onGo,
+}: {
+  readonly found: readonly SoftFailure[];
+  readonly onGo: (eventId: string) => void;
+}) {
+  const recorded = found.filter(({ isRecorded }) => isRecorded);
+  const workedOut = found.filter(({ isRecorded }) => !isRecorded);
+  const row = ({ eventId, refusal }: SoftFailure) => (
+    <li class="is-warn">
+      <EventLink id={eventId} onGo={onGo} /> {printable(refusal?.reason ?? "no reason is to be seen here")}{" "}
+      {refusal?.ruleLabel !== undefined && <span class="label">{printable(refusal.ruleLabel)}</span>}
+    </li>
+  );
+  return (
+    <>
+      {recorded.length > 0 && (
+        <Section title="Soft-failed, as the server recorded it" count={recorded.length}>
+          {recorded.slice(0, MOST).map(row)}
+        </Section>
+      )}
+      {workedOut.length > 0 && (
+        <Section title="Would soft-fail in the order of this file" count={workedOut.length}>
+          {workedOut.slice(0, MOST).map(row)}
+        </Section>
+      )}
+    </>
   );
 }
 

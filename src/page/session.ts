@@ -6,6 +6,7 @@ import { ok, refuse } from "../errors.js";
 import type { Refusal, Result } from "../errors.js";
 import { auditReport } from "../inspect/audit.js";
 import type { Dump } from "../inspect/dump.js";
+import { fileOrder, softFailures } from "../inspect/arrivals.js";
 import { explainEvent } from "../inspect/explain.js";
 import { foldRuns, graphOf } from "../inspect/graph.js";
 import type { RoomGraph } from "../inspect/graph.js";
@@ -16,12 +17,13 @@ import { compareCodePoints } from "../json/compare.js";
 import { jsonText } from "./json-text.js";
 import { layoutOf } from "./layout.js";
 import type {
-  AuditFinding,
+  AuditResult,
   Comparison,
   Drawing,
   EventDetail,
   LoadedRoom,
   ResolutionDetail,
+  SoftFailure,
   StateChange,
 } from "./protocol.js";
 import type { StateStep, Story } from "./protocol.js";
@@ -162,9 +164,30 @@ export class Session {
     return refuse("undecided", `the state ${side} this event is not known, because ancestors are absent`);
   }
 
-  audit(): readonly AuditFinding[] {
+  audit(): AuditResult {
     const { findings } = auditReport(this.report);
-    return findings.map(({ kind, severity, reason, rule, events }) => ({ kind, severity, reason, rule, events }));
+    const plain = findings.map(({ kind, severity, reason, rule, events }) => ({
+      kind,
+      severity,
+      reason,
+      rule,
+      events,
+    }));
+    return { findings: plain, softFailures: this.#softFailures() };
+  }
+
+  #softFailures(): readonly SoftFailure[] {
+    const { received, replay } = this.report;
+    const order = fileOrder(this.report);
+    const refused = softFailures(this.report, order);
+    return order.flatMap((eventId): readonly SoftFailure[] => {
+      const refusal = refused.get(eventId);
+      const isRecorded = received.events.get(eventId)?.recorded.softFailed === true;
+      if (refusal === undefined) return isRecorded ? [{ eventId, isRecorded, refusal }] : [];
+      const { reason, rule: ruleLabel } = refusal;
+      const rule = ruleLabel === undefined ? undefined : ruleInWords(replay.roomVersion.rules, ruleLabel);
+      return [{ eventId, isRecorded, refusal: { reason, rule, ruleLabel } }];
+    });
   }
 
   resolve(eventIds: readonly string[]): Result<ResolutionDetail> {

@@ -3,6 +3,7 @@ import { fixture, idsIn, tab, useBrowser } from "./support.js";
 
 const stage = useBrowser();
 const fork = { "fork-v11-a.json": fixture("rooms/fork-v11-a.json") };
+const alone = 'create: alice creates\njoin: alice joins\nword: alice says "hm" soft-failed';
 
 test("a drawn room opens from disk, shows what was found, and asks no network", async () => {
   const page = await stage.open(fork);
@@ -152,4 +153,31 @@ test("a broken link says so and shows the way to open a file", async () => {
   const page = await stage.open(undefined, { fragment: "#room=AAAA" });
   await page.getByRole("alert").filter({ hasText: "This link is broken" }).waitFor();
   await page.getByRole("heading", { name: "See a room" }).waitFor();
+});
+
+test("recorded soft failures are told apart from those that the order of the file would make", async () => {
+  const page = await stage.open({ ...fork, "cited.txt": fixture("gallery/soft-fail-cited.txt"), "alone.txt": alone });
+  const panel = page.getByRole("tabpanel");
+  const [recorded, worked] = ["Soft-failed, as the server recorded it", "Would soft-fail in the order of this file"];
+  await panel.getByText(recorded).waitFor();
+  expect(await panel.getByText(worked).count()).toBe(0);
+  const list = panel.locator("section", { hasText: recorded }).last();
+  expect(await list.getByRole("listitem").count()).toBe(4);
+  await list.getByRole("button").first().click();
+  const said = panel.getByRole("region", { name: "Soft failure" });
+  await said.waitFor();
+  expect(await said.innerText()).toContain("and the order of this file leads to the same.");
+  expect(await said.innerText()).toMatch(/v11 rule [0-9.]+ .+\./);
+
+  await page.getByLabel("Room", { exact: true }).selectOption("cited.txt");
+  await panel.getByText(worked).waitFor();
+  expect(await panel.getByText(recorded).count()).toBe(0);
+  await panel.locator("section", { hasText: worked }).last().getByRole("button").first().click();
+  expect(await said.innerText()).toMatch(/^would soft-fail Worked out, not recorded: .+\n+.*[a-z].+\n+v11 rule /s);
+  expect(await panel.getByRole("region", { name: "Verdict" }).innerText()).toContain("accepted");
+
+  await page.getByLabel("Room", { exact: true }).selectOption("alone.txt");
+  await panel.getByText("no reason is to be seen here").waitFor();
+  await panel.locator("section", { hasText: recorded }).last().getByRole("button").first().click();
+  expect(await said.innerText()).toContain("The order of this file does not lead to it");
 });
