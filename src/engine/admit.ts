@@ -2,15 +2,16 @@
  * Checks 1 to 3 on receipt, for many events at once: format, signatures, content hash. What is known already
  * is told apart before anything costly is done.
  */
-import { isObject } from "../json/value.js";
 import { parsePduForms, readPdu } from "../event/format.js";
-import { EventForms } from "../event/forms.js";
+import type { EventForms } from "../event/forms.js";
 import { contentHashMatches } from "../event/hashes.js";
 import { redact } from "../event/redact.js";
 import type { Pdu } from "../event/pdu.js";
 import { planSignatures, requiredSigners, settleSignatures } from "../event/signatures.js";
-import type { KeyLookup, SignatureReport } from "../event/signatures.js";
-import { get } from "../json/value.js";
+import type { KeyLookup, SignatureReport, VerifyKey } from "../event/signatures.js";
+import { isServerName } from "../ids/grammar.js";
+import { get, isObject } from "../json/value.js";
+import type { JsonObject } from "../json/value.js";
 import { ok, refuse } from "../errors.js";
 import type { Refusal, Result } from "../errors.js";
 import type { Cancel } from "../ports/cancel.js";
@@ -45,16 +46,29 @@ export interface AdmitOptions {
   readonly cancel?: Cancel | undefined;
 }
 
-/**
- * How many events are verified at a time. Of more than these, forms and signed bytes are made anew when their turn
- * comes: kept for all of a join of 100,000 events, they took three times the memory of the events.
- */
+/** How many events are read and verified at a time: what hashes and signatures need of more is not kept. */
 const AT_A_TIME = 500;
+/** How many times as many may be with the Keys port: threads verify while this one reads and hashes. */
+const AHEAD = 4;
 
-/** What passed the format check, with its forms while there are few. */
+/** What passed the format check, with its forms while they are needed. */
 interface Parsed {
   readonly pdu: Pdu;
   readonly forms: EventForms | undefined;
+}
+
+/** What was not known before, with its signatures on their way. */
+interface Fresh {
+  readonly pdu: Pdu;
+  readonly hashMatches: boolean;
+}
+
+/** Some of the values, as far as they are known before their signatures are. */
+interface Begun {
+  readonly parsed: readonly Result<Pdu>[];
+  readonly known: ReadonlyMap<string, Admission>;
+  readonly fresh: readonly Fresh[];
+  readonly reports: Promise<readonly SignatureReport[]>;
 }
 
 /** One admission for each value, in their order. */
@@ -63,23 +77,73 @@ export async function admit(
   values: readonly unknown[],
   options: AdmitOptions,
 ): Promise<readonly Admission[]> {
-  const keep = values.length <= AT_A_TIME;
-  const parsed = values.map((value) => parseFor(context.memory, value, options.mode, keep));
+  const keys = new KeyBook(context.keys);
+  if (values.length > AT_A_TIME) await keys.ask(requestsOfAll(context.memory.version.rules, values), options.cancel);
+  const admissions: Admission[] = [];
+  const begun: Begun[] = [];
+  const finishOldest = async (): Promise<void> => {
+    const oldest = begun.shift();
+    if (oldest !== undefined) for (const one of await finish(context, oldest, options)) admissions.push(one);
+  };
+  for (let at = 0; at < values.length; at += AT_A_TIME) {
+    begun.push(await begin(context, keys, values.slice(at, at + AT_A_TIME), options));
+    if (begun.length >= AHEAD) await finishOldest();
+  }
+  while (begun.length > 0) await finishOldest();
+  return admissions;
+}
+
+async function begin(
+  context: AdmitContext,
+  keys: KeyBook,
+  values: readonly unknown[],
+  options: AdmitOptions,
+): Promise<Begun> {
+  const { memory, storage } = context;
+  const { rules } = memory.version;
+  const parsed = values.map((value) => parseFor(memory, value, options.mode));
   const all = parsed.flatMap((result) => (result.ok ? [result.value] : []));
-  const ids = [...new Set(all.map(({ pdu }) => pdu.eventId))];
-  await context.memory.load(context.storage, ids, options.cancel);
+  await memory.load(storage, [...new Set(all.map(({ pdu }) => pdu.eventId))], options.cancel);
   const known = new Map<string, Admission>();
   const fresh: Parsed[] = [];
   for (const one of all) {
     const { eventId } = one.pdu;
-    const admission = known.get(eventId) ?? knownBefore(context.memory, one.pdu, options);
+    const admission = known.get(eventId) ?? knownBefore(memory, one.pdu, options);
     if (admission === undefined) fresh.push(one);
     else known.set(eventId, admission);
   }
-  const checked = await check(context, fresh, options);
+  await keys.ask(
+    fresh.flatMap(({ pdu }) => keyRequests(rules, pdu)),
+    options.cancel,
+  );
+  const reports = verifyBy(keys.lookup, rules, context.keys, fresh, options.cancel);
+  // Whoever waits for it hears of a failure; it is no failure of nobody's before that.
+  reports.catch(() => undefined);
+  return {
+    parsed: parsed.map((one) => (one.ok ? ok(one.value.pdu) : one)),
+    known,
+    fresh: fresh.map(({ pdu, forms }) => ({ pdu, hashMatches: contentHashMatches(pdu.json, forms) })),
+    reports,
+  };
+}
+
+async function finish(context: AdmitContext, begun: Begun, options: AdmitOptions): Promise<readonly Admission[]> {
+  const { parsed, known, fresh } = begun;
+  const { rules } = context.memory.version;
+  const reports = await begun.reports;
+  const checked = new Map<Pdu, Admission>();
+  for (const [place, { pdu, hashMatches }] of fresh.entries()) {
+    const report = reports[place];
+    const refused = report === undefined ? undefined : refusedBy(pdu, report);
+    if (refused !== undefined) checked.set(pdu, { kind: "refused", verdict: refused });
+    else {
+      const policy = options.mode === "live" ? await policyOf(context, pdu, options) : undefined;
+      checked.set(pdu, { kind: "candidate", candidate: candidateOf(rules, pdu, hashMatches, options, policy) });
+    }
+  }
   return parsed.map((result) => {
     if (!result.ok) return { kind: "refused", verdict: { verdict: "malformed", refusal: result.error } };
-    const { pdu } = result.value;
+    const pdu = result.value;
     const admission = known.get(pdu.eventId) ?? checked.get(pdu);
     return admission ?? { kind: "refused", verdict: { verdict: "malformed", refusal: lost(pdu) } };
   });
@@ -90,12 +154,12 @@ function lost(pdu: Pdu): Refusal {
 }
 
 /** Backfill and states tolerate more references than a live event may have (digest SZ3). */
-function parseFor(memory: RoomMemory, value: unknown, mode: Mode, keep: boolean): Result<Parsed> {
+function parseFor(memory: RoomMemory, value: unknown, mode: Mode): Result<Parsed> {
   const { rules } = memory.version;
   const read = parsePduForms(rules, value, { counts: mode === "live" ? "enforced" : "tolerated" });
   if (!read.ok) return read;
   const { pdu, forms } = read.value;
-  if (pdu.roomId === memory.roomId) return ok({ pdu, forms: keep ? forms : undefined });
+  if (pdu.roomId === memory.roomId) return ok({ pdu, forms });
   return refuse("wrong_room", `the event is of ${pdu.roomId}`, { events: [pdu.eventId] });
 }
 
@@ -121,36 +185,6 @@ function knownBefore(memory: RoomMemory, pdu: Pdu, options: AdmitOptions): Admis
   return { kind: "candidate", candidate: { event, hashMismatch, origin, mode, policy: "unasked" } };
 }
 
-async function check(
-  context: AdmitContext,
-  fresh: readonly Parsed[],
-  options: AdmitOptions,
-): Promise<ReadonlyMap<Pdu, Admission>> {
-  const { rules } = context.memory.version;
-  const admissions = new Map<Pdu, Admission>();
-  if (fresh.length === 0) return admissions;
-  const pdus = fresh.map(({ pdu }) => pdu);
-  // One look-up for all, because a server that does not answer is waited for.
-  const lookup = await lookUp(rules, context.keys, pdus, options.cancel);
-  for (let at = 0; at < fresh.length; at += AT_A_TIME) {
-    const some = fresh.slice(at, at + AT_A_TIME).map(({ pdu, forms }) => ({
-      pdu,
-      forms: forms ?? new EventForms(rules, pdu.json),
-    }));
-    const reports = await verifyBy(lookup, rules, context.keys, some, options.cancel);
-    for (const [place, { pdu, forms }] of some.entries()) {
-      const report = reports[place];
-      const refused = report === undefined ? undefined : refusedBy(pdu, report);
-      if (refused !== undefined) admissions.set(pdu, { kind: "refused", verdict: refused });
-      else {
-        const policy = options.mode === "live" ? await policyOf(context, pdu, options) : undefined;
-        admissions.set(pdu, { kind: "candidate", candidate: candidateOf(rules, pdu, forms, options, policy) });
-      }
-    }
-  }
-  return admissions;
-}
-
 async function policyOf(
   { policy, memory }: AdmitContext,
   event: Pdu,
@@ -163,11 +197,11 @@ async function policyOf(
 function candidateOf(
   rules: RoomVersionRules,
   pdu: Pdu,
-  forms: EventForms,
+  hashMatches: boolean,
   { origin, mode }: Pick<AdmitOptions, "origin" | "mode">,
   policy: PolicyRefusal | undefined,
 ): Candidate {
-  if (contentHashMatches(pdu.json, forms)) return { event: pdu, hashMismatch: false, origin, mode, policy };
+  if (hashMatches) return { event: pdu, hashMismatch: false, origin, mode, policy };
   const copy = readPdu(rules, redact(rules, pdu.json), { counts: "tolerated", eventId: pdu.eventId });
   return { event: copy.ok ? copy.value : pdu, hashMismatch: true, origin, mode, policy };
 }
@@ -191,38 +225,48 @@ export async function verifySignatures(
   pdus: readonly Pdu[],
   cancel: Cancel | undefined,
 ): Promise<readonly SignatureReport[]> {
-  const lookup = await lookUp(rules, keys, pdus, cancel);
-  return verifyBy(
-    lookup,
-    rules,
-    keys,
-    pdus.map((pdu) => ({ pdu, forms: undefined })),
+  const book = new KeyBook(keys);
+  await book.ask(
+    pdus.flatMap((pdu) => keyRequests(rules, pdu)),
     cancel,
   );
+  const parsed = pdus.map((pdu) => ({ pdu, forms: undefined }));
+  return verifyBy(book.lookup, rules, keys, parsed, cancel);
 }
 
-async function lookUp(
-  rules: RoomVersionRules,
-  keys: Keys,
-  pdus: readonly Pdu[],
-  cancel: Cancel | undefined,
-): Promise<KeyLookup> {
-  const requests: KeyRequest[] = [];
-  const places = new Map<string, number>();
-  for (const pdu of pdus) {
-    for (const request of keyRequests(rules, pdu)) {
-      const name = `${request.server} ${request.keyId}`;
-      const place = places.get(name);
-      const known = place === undefined ? undefined : requests[place];
-      if (place === undefined || known === undefined) places.set(name, requests.push(request) - 1);
-      else if (known.validAt < request.validAt) requests[place] = request;
+/** The keys that were looked up for one call: each is asked for once, for the latest time at which it is wanted. */
+class KeyBook {
+  readonly #keys: Keys;
+  /** By server and key id. */
+  readonly #known = new Map<string, Map<string, { readonly validAt: number; readonly key: VerifyKey | undefined }>>();
+
+  constructor(keys: Keys) {
+    this.#keys = keys;
+  }
+
+  readonly lookup: KeyLookup = (server, keyId) => this.#known.get(server)?.get(keyId)?.key;
+
+  /** Asks for those that were not asked for; all at once, because a server that does not answer is waited for. */
+  async ask(requests: readonly KeyRequest[], cancel: Cancel | undefined): Promise<void> {
+    const latest = new Map<string, Map<string, KeyRequest>>();
+    for (const request of requests) {
+      const { server, keyId, validAt } = request;
+      const before = this.#known.get(server)?.get(keyId) ?? latest.get(server)?.get(keyId);
+      if (before === undefined || before.validAt < validAt) entriesOf(latest, server).set(keyId, request);
+    }
+    const wanted = [...latest.values()].flatMap((ofServer) => [...ofServer.values()]);
+    if (wanted.length === 0) return;
+    const found = await this.#keys.lookup(wanted, cancel);
+    for (const [place, { server, keyId, validAt }] of wanted.entries()) {
+      entriesOf(this.#known, server).set(keyId, { validAt, key: found[place] });
     }
   }
-  const found = requests.length === 0 ? [] : await keys.lookup(requests, cancel);
-  return (server, keyId) => {
-    const place = places.get(`${server} ${keyId}`);
-    return place === undefined ? undefined : found[place];
-  };
+}
+
+function entriesOf<V>(map: Map<string, Map<string, V>>, name: string): Map<string, V> {
+  let entries = map.get(name);
+  if (entries === undefined) map.set(name, (entries = new Map<string, V>()));
+  return entries;
 }
 
 async function verifyBy(
@@ -239,16 +283,52 @@ async function verifyBy(
   return plans.map((plan) => settleSignatures(plan, outcomes.slice(at, (at += plan.checks.length))));
 }
 
+type Signed = Parameters<typeof requiredSigners>[1] & { readonly json: JsonObject };
+
 /** The keys by which the servers that have to sign an event say that they did. */
-function keyRequests(rules: RoomVersionRules, pdu: Pdu): readonly KeyRequest[] {
+function keyRequests(rules: RoomVersionRules, event: Signed): readonly KeyRequest[] {
   const requests: KeyRequest[] = [];
-  const signatures = get(pdu.json, "signatures");
-  for (const { server } of requiredSigners(rules, pdu)) {
+  const signatures = get(event.json, "signatures");
+  for (const { server } of requiredSigners(rules, event)) {
     if (server === undefined) continue;
     const ofServer = isObject(signatures) ? get(signatures, server) : undefined;
     for (const keyId of isObject(ofServer) ? Object.keys(ofServer) : []) {
-      requests.push({ server, keyId, validAt: pdu.originServerTs });
+      requests.push({ server, keyId, validAt: event.originServerTs });
     }
   }
   return requests;
+}
+
+/**
+ * The same for many values that were not checked yet, so that their keys are looked up together. It decides nothing:
+ * what is asked for in vain is asked for in vain, and what is not is asked for when its turn comes.
+ */
+function requestsOfAll(rules: RoomVersionRules, values: readonly unknown[]): readonly KeyRequest[] {
+  const places = new Map<string, Map<string, number>>();
+  const requests: KeyRequest[] = [];
+  for (const value of values) {
+    for (const request of requestsOf(rules, value)) {
+      const ofServer = entriesOf(places, request.server);
+      const place = ofServer.get(request.keyId);
+      const known = place === undefined ? undefined : requests[place];
+      if (place === undefined || known === undefined) ofServer.set(request.keyId, requests.push(request) - 1);
+      else if (known.validAt < request.validAt) requests[place] = request;
+    }
+  }
+  return requests.filter(({ server }) => isServerName(server, "historical"));
+}
+
+function requestsOf(rules: RoomVersionRules, value: unknown): readonly KeyRequest[] {
+  try {
+    if (typeof value !== "object" || value === null) return [];
+    const json = value as JsonObject;
+    const [type, sender, eventId] = [get(json, "type"), get(json, "sender"), get(json, "event_id") ?? ""];
+    const [content, originServerTs] = [get(json, "content"), get(json, "origin_server_ts")];
+    if (typeof type !== "string" || typeof sender !== "string" || typeof eventId !== "string") return [];
+    if (!isObject(content) || typeof originServerTs !== "number") return [];
+    return keyRequests(rules, { json, type, sender, content, eventId, originServerTs });
+  } catch {
+    // It is no plain data, as the check will say.
+    return [];
+  }
 }
