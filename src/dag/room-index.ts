@@ -130,6 +130,17 @@ export class RoomIndex {
     return this.#numbers.get(id) ?? ABSENT;
   }
 
+  /**
+   * The number of an id in a list, after that of the one before it. Most lists are in the order in which the events
+   * came, or in that of another state: of 100,000 ids looked up in a map each costs 0.2 to 0.4 µs, because the map is
+   * larger than the caches, and 0.02 µs where it is compared with the one that comes next (docs/performance.md).
+   */
+  #numberAfter(before: number, key: number, id: string): number {
+    if (this.#ids[before + 1] === id) return before + 1;
+    const alike = this.#lastState.get(key + 1);
+    return this.#ids[alike] === id ? alike : this.numberOf(id);
+  }
+
   /** The id behind a number. @throws UsageError for a number of another index. */
   idOf(number: number): string {
     const id = this.#ids[number];
@@ -225,16 +236,16 @@ export class RoomIndex {
    * @throws UsageError for an id that was not added or is no state event.
    */
   stateOf(ids: Iterable<string>): StateMap {
-    const keys: number[] = [];
-    const events: number[] = [];
+    const held = new Int32Array(this.keyCount).fill(ABSENT);
+    let number = ABSENT;
+    let key = ABSENT;
     for (const id of ids) {
-      const number = this.numberOf(id);
-      const key = number === ABSENT ? ABSENT : this.keyOf(number);
+      number = this.#numberAfter(number, key, id);
+      key = number === ABSENT ? ABSENT : this.keyOf(number);
       if (key === ABSENT) throw new UsageError(`${id} is not a state event of this index: add it first`);
-      keys.push(key);
-      events.push(number);
+      held[key] = number;
     }
-    this.#lastState = StateMap.of(keys, events, this.#lastState);
+    this.#lastState = StateMap.holding(held, this.#lastState);
     return this.#lastState;
   }
 

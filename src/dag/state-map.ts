@@ -43,22 +43,27 @@ export class StateMap {
   static readonly empty: StateMap = new StateMap(undefined, 0, 0);
 
   /**
-   * The state with `events[i]` at `keys[i]`, a later entry replacing an earlier one. Made in place and
-   * whole, which costs a fraction of setting key by key. Parts that are equal in `like` are shared with
-   * it, so that the difference of the two costs what differs.
+   * The state with `events[i]` at `keys[i]`, a later entry replacing an earlier one. Made whole, which costs a fraction
+   * of setting key by key. Parts that are equal in `like` are shared with it, so that the difference of the two costs
+   * what differs.
    */
   static of(keys: readonly number[], events: readonly number[], like: StateMap = StateMap.empty): StateMap {
-    const leaves: Leaf[] = [];
+    let last = -1;
+    for (let i = 0; i < keys.length; i++) last = Math.max(last, keys[i]!);
+    const held = new Int32Array(last + 1).fill(ABSENT);
+    for (let i = 0; i < keys.length; i++) held[keys[i]!] = events[i]!;
+    return StateMap.holding(held, like);
+  }
+
+  /** {@link StateMap.of} the events that stand at their keys; {@link ABSENT} stands for none. */
+  static holding(events: Int32Array, like: StateMap = StateMap.empty): StateMap {
+    let end = events.length;
+    while (end > 0 && events[end - 1] === ABSENT) end--;
     let size = 0;
-    for (let i = 0; i < keys.length; i++) {
-      const key = keys[i]!;
-      const leaf = (leaves[key >>> BITS] ??= emptyLeaf.slice());
-      if (leaf[key & MASK] === ABSENT) size++;
-      leaf[key & MASK] = events[i]!;
-    }
+    for (let key = 0; key < end; key++) if (events[key] !== ABSENT) size++;
+    const leaves = Array.from({ length: Math.ceil(end / WIDTH) }, (_, at) => like.#leafOf(events, at));
     let nodes: (Node | undefined)[] = leaves;
     let shift = 0;
-    like.#share(nodes, shift);
     while (nodes.length > 1) {
       nodes = Array.from({ length: Math.ceil(nodes.length / WIDTH) }, (_, at) =>
         nodes.slice(at * WIDTH, (at + 1) * WIDTH),
@@ -78,6 +83,18 @@ export class StateMap {
       node = node[(key >>> at) & MASK];
     }
     return node;
+  }
+
+  /** This state's leaf at a position if it holds what `events` has there, else a new one; none where all is absent. */
+  #leafOf(events: Int32Array, position: number): Leaf | undefined {
+    const start = position << BITS;
+    const mine = this.#nodeAt(0, position) ?? emptyLeaf;
+    let slot = 0;
+    while (slot < WIDTH && mine[slot] === (events[start + slot] ?? ABSENT)) slot++;
+    if (slot === WIDTH && isLeaf(mine)) return mine === emptyLeaf ? undefined : mine;
+    const leaf = emptyLeaf.slice();
+    leaf.set(events.subarray(start, start + WIDTH));
+    return leaf;
   }
 
   /** Replaces those nodes of one level that this state has equals of. */

@@ -123,6 +123,28 @@ describe("RoomIndex", () => {
     for (const id of ["$unknown", "$message", "$cited"]) expect(() => index.stateOf(["$a", id])).toThrow(UsageError);
   });
 
+  it("makes the same state of lists in any order", () => {
+    const keys = ["a", "b", "c", "d"];
+    const index = new RoomIndex(v10);
+    for (const round of ["first", "then"]) {
+      for (const stateKey of keys) index.add(roomEvent(`$${round} ${stateKey}`, { type: "x", stateKey }));
+    }
+    const list = fc
+      .tuple(...keys.map((key) => fc.constantFrom(`$first ${key}`, `$then ${key}`)))
+      .chain((ids) => fc.shuffledSubarray(ids));
+    fc.assert(
+      fc.property(fc.array(list, { minLength: 1, maxLength: 4 }), (lists) => {
+        for (const ids of lists) {
+          const state = index.stateOf(ids);
+          expect(index.idsOf(state).sort()).toEqual([...ids].sort());
+          for (const id of ids) expect(state.get(index.keyOf(index.numberOf(id)))).toBe(index.numberOf(id));
+        }
+      }),
+      { seed: 6, numRuns: 300 },
+    );
+    expect(() => index.stateOf(["$first a", "$then e"])).toThrow(UsageError);
+  });
+
   it("finds the create event that a room id of version 12 names [cap:version-12 v:12]", () => {
     const fill = (index: RoomIndex): RoomIndex => {
       index.add(roomEvent("$create", { type: "m.room.create", stateKey: "" }));
