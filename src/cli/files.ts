@@ -2,6 +2,7 @@
 import { readFile, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
+import { isScenario } from "../inspect/scenario.js";
 import { Failure } from "./failure.js";
 
 /** A file as text, `-` for standard input. */
@@ -25,7 +26,7 @@ function fail(path: string, error: unknown): never {
   throw new Failure(`${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
 }
 
-/** The files that the arguments name; a directory stands for its `.json` and `.ndjson` files, sorted. */
+/** The files that the arguments name; a directory stands for its files of JSON and its scenario texts, sorted. */
 export async function expand(paths: readonly string[]): Promise<{ files: readonly string[]; directories: boolean }> {
   const files: string[] = [];
   let directories = false;
@@ -36,11 +37,20 @@ export async function expand(paths: readonly string[]): Promise<{ files: readonl
       continue;
     }
     directories = true;
-    const names = (await readdir(path)).filter((name) => /\.(?:json|ndjson|jsonl)$/.test(name)).sort(byName);
-    if (names.length === 0) throw new Failure(`${path} holds no .json, .ndjson or .jsonl file`);
+    const names: string[] = [];
+    for (const name of (await readdir(path)).sort(byName)) if (await isOfRooms(join(path, name))) names.push(name);
+    if (names.length === 0) {
+      throw new Failure(`${path} holds no .json, .json5, .ndjson or .jsonl file, and no scenario in a .txt file`);
+    }
     files.push(...names.map((name) => join(path, name)));
   }
   return { files, directories };
+}
+
+/** By its name; a text may be about anything, so that is looked into. */
+async function isOfRooms(path: string): Promise<boolean> {
+  if (/\.(?:json5?|ndjson|jsonl)$/.test(path)) return true;
+  return path.endsWith(".txt") && isScenario(await readText(path).catch(() => ""));
 }
 
 /** Numbers in names by their value, so that v2 comes before v10. */

@@ -18,10 +18,10 @@ export const help = `roomdag: what a Matrix room is, checked
 
 check reads arrays and lines of federation PDUs, bodies of federation answers (send_join, state, backfill,
 get_missing_events, transactions), rows of Synapse's event_json, recordings of these, tardis' scenarios and scenario
-texts. A directory stands for its
-.json, .ndjson and .jsonl files, and gets one line a file. Events whose ancestors are absent are undecided, unless
-they came as part of a state; those are judged by their auth events. Signatures by unknown keys are left unchecked and
-counted; an event is undecided for want of a key only where a rule asks for a signature (restricted joins).
+texts. A directory stands for its .json, .json5, .ndjson and .jsonl files and for those of its .txt files that are
+scenarios, and gets one line a file. Events whose ancestors are absent are undecided, unless they came as part of a
+state; those are judged by their auth events. Signatures by unknown keys are left unchecked and counted; an event is
+undecided for want of a key only where a rule asks for a signature (restricted joins).
 
 From Synapse's database: psql -At -c "SELECT row_to_json(e) FROM event_json e WHERE room_id = '!…'" > room.ndjson
 

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Writable } from "node:stream";
@@ -50,6 +50,25 @@ const { create, join: joined, rules, message, intruder } = smallRoom();
 const idOfJoin = new RoomMaker().idOf(joined);
 
 describe("check", () => {
+  it("a folder stands for its files of JSON, JSON5 and lines, and for texts that are scenarios", async () => {
+    const inside = join(folder, "formats");
+    mkdirSync(inside);
+    const { timeline } = JSON.parse(readFileSync(join(rooms, "fork-v11-a.json"), "utf8")) as { timeline: unknown[] };
+    const lines = timeline.map((event) => JSON.stringify(event)).join("\n");
+    const scenario = "alice creates\nalice joins";
+    const texts = { "a.json": lines, "b.json5": `// a room\n${JSON.stringify(timeline)}`, "c.ndjson": lines };
+    const others = { "d.jsonl": lines, "e.txt": scenario, "notes.txt": "about this folder", "README.md": scenario };
+    for (const [name, text] of Object.entries({ ...texts, ...others })) writeFileSync(join(inside, name), text);
+    const { status, output, errors } = await check(inside);
+    expect({ status, errors }).toEqual({ status: 0, errors: "" });
+    const names = output.split("\n").flatMap((line) => /^([a-z]\.\w+) +version 11/.exec(line)?.[1] ?? []);
+    expect(names).toEqual(["a.json", "b.json5", "c.ndjson", "d.jsonl", "e.txt"]);
+    rmSync(inside, { recursive: true });
+    mkdirSync(inside);
+    writeFileSync(join(inside, "notes.txt"), "about this folder");
+    await expect(check(inside)).rejects.toThrow(/holds no \.json, \.json5, .* and no scenario in a \.txt file/);
+  });
+
   it("a folder gets one line a file and a closing sentence; all recorded rooms agree", async () => {
     const { status, output, errors } = await check(rooms);
     const lines = output.trimEnd().split("\n");
