@@ -60,12 +60,14 @@ export interface Explanation {
 }
 
 /**
- * Why an event of a report has the verdict it has, and what resolutions made of it.
+ * Why an event of a report has the verdict it has, and what resolutions made of it. The beginning of an id is enough
+ * where no other begins so.
  *
  * @returns a refusal `bad_format` when the report has no such event, or the refusal of the entry that
  * claims this id and is no PDU.
  */
-export function explainEvent(report: RoomReport, eventId: string): Result<Explanation> {
+export function explainEvent(report: RoomReport, given: string): Result<Explanation> {
+  const eventId = wholeId(report, given);
   const event = report.events.find((other) => other.eventId === eventId);
   const received = report.received.events.get(eventId);
   const pdu = report.replay.pdu(eventId);
@@ -85,6 +87,17 @@ export function explainEvent(report: RoomReport, eventId: string): Result<Explan
     fates: report.forks.flatMap((fork) => fateAt(report, fork, eventId)),
   });
 }
+
+/** The only id that begins as given, or what was given; texts for people cut ids short and say so with an ellipsis. */
+function wholeId({ received }: RoomReport, given: string): string {
+  const start = given.replace(/…$/, "");
+  if (received.events.has(start) || start.length < SHORTEST_START) return given;
+  const [only, other] = [...received.events.keys()].filter((id) => id.startsWith(start));
+  return only === undefined || other !== undefined ? given : only;
+}
+
+/** A sigil and three characters. */
+const SHORTEST_START = 4;
 
 function absent(report: RoomReport, eventId: string): Result<never> {
   const malformed = report.malformed.find(({ givenId }) => givenId === eventId);

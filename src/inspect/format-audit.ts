@@ -20,10 +20,29 @@ function paint(text: string, code: number, { colour = false }: FormatAuditOption
   return colour ? `\u001b[${code}m${text}\u001b[0m` : text;
 }
 
-/** Ids that the text speaks of, by their names. */
-function named(text: string, { names }: FormatAuditOptions): string {
-  if (names === undefined) return printable(text);
-  return printable(text.replace(/\$[^\s,;()]+/g, (id) => names.get(id) ?? id));
+/** How much of an id is said at least: that of a hash is enough for a room. */
+const SHORTEST = 11;
+
+type Naming = (eventId: string) => string;
+
+/**
+ * What text calls events: by the names of the file, or else by as much of each id as tells it from all others of the
+ * room. Versions 1 and 2 let servers choose ids, and those begin alike.
+ */
+function namingOf(ids: readonly string[], names: ReadonlyMap<string, string> | undefined): Naming {
+  const known = new Set(ids);
+  let longest = 0;
+  for (const id of known) longest = Math.max(longest, id.length);
+  const isEnough = (length: number): boolean =>
+    new Set([...known].map((id) => id.slice(0, length))).size === known.size;
+  let length = SHORTEST;
+  while (length < longest && !isEnough(length)) length += 2;
+  return (id) => names?.get(id) ?? (known.has(id) && id.length > length + 1 ? `${id.slice(0, length)}…` : id);
+}
+
+/** Text with the events that it speaks of by what they are called; a colon may follow an id. */
+function named(text: string, naming: Naming): string {
+  return printable(text.replace(/\$[^\s,;()]+?(?=:?(?:[\s,;()]|$))/g, naming));
 }
 
 const remedies: Readonly<Record<Remedy, string>> = {
@@ -39,31 +58,36 @@ export function remedySentence(remedy: Remedy): string {
   return remedies[remedy];
 }
 
-/** An audit as lines of text. */
+/** An audit as lines of text, with ids cut short; {@link plainAudit} has them whole. */
 export function formatAudit(name: string, audit: RoomAudit, options: FormatAuditOptions = {}): string {
   const { findings, merges, events, roomVersion } = audit;
   const head = `${printable(name)}: room version ${printable(roomVersion)}, ${events} events, ${merges} merges`;
   const lines = [paint(head, 1, options)];
+  const naming = namingOf([...audit.report.received.events.keys()], options.names);
   for (const finding of findings) {
     if (finding.severity === "note" && options.notes !== true) continue;
-    lines.push(...linesOf(finding, options));
+    lines.push(...linesOf(finding, naming, options));
   }
   lines.push(closing(findings, options));
   return lines.join("\n");
 }
 
-function linesOf(finding: Finding, options: FormatAuditOptions): readonly string[] {
+/** How many events a line names. */
+const MOST_NAMED = 5;
+
+function linesOf(finding: Finding, naming: Naming, options: FormatAuditOptions): readonly string[] {
   const { severity, kind, reason, rule, events, loss, again = 0 } = finding;
-  const about = loss === undefined && events.length > 0 ? `${events.slice(0, 5).join(", ")}: ` : "";
-  const lines = [`  ${paint(`${severity} ${kind}`, codes[severity], options)}  ${named(`${about}${reason}`, options)}`];
-  const more = (label: string, text: string): number => lines.push(`      ${label}: ${named(text, options)}`);
-  if (rule !== undefined) more("rule", rule);
+  const more = events.length > MOST_NAMED ? ` and ${events.length - MOST_NAMED} more` : "";
+  const about = loss === undefined && events.length > 0 ? `${events.slice(0, MOST_NAMED).join(", ")}${more}: ` : "";
+  const lines = [`  ${paint(`${severity} ${kind}`, codes[severity], options)}  ${named(`${about}${reason}`, naming)}`];
+  const tell = (label: string, text: string): number => lines.push(`      ${label}: ${named(text, naming)}`);
+  if (rule !== undefined) tell("rule", rule);
   if (loss !== undefined) {
     const { fork, step, algorithm, avoidedBy } = loss;
     const place = fork.before === undefined ? "the room's ends" : `the previous events of ${fork.before}`;
     const check = step === undefined ? "" : `, check ${step.number} (${step.check.phase})`;
-    more("where", `resolution ${algorithm} of ${place}${check}${again > 0 ? `, and at ${again} later merges` : ""}`);
-    for (const remedy of avoidedBy) more("avoided", remedies[remedy]);
+    tell("where", `resolution ${algorithm} of ${place}${check}${again > 0 ? `, and at ${again} later merges` : ""}`);
+    for (const remedy of avoidedBy) tell("avoided", remedies[remedy]);
   }
   return lines;
 }
@@ -130,14 +154,15 @@ const adaptations: Readonly<Record<Adaptation, string>> = {
   selection: "auth events that the other version does not select are left out",
 };
 
-/** A replay as lines of text. */
+/** A replay as lines of text, with ids cut short; {@link plainReplay} has them whole. */
 export function formatReplay(name: string, replayed: Replayed, options: FormatAuditOptions = {}): string {
   const { from, to, events, verdicts, states } = replayed;
   const lines = [
     paint(`${printable(name)}: ${events} events of room version ${printable(from)} as ${printable(to)}`, 1, options),
   ];
   for (const adaptation of replayed.adaptations) lines.push(paint(`  ${adaptations[adaptation]}`, 2, options));
-  const said = (text: string | undefined): string => named(text ?? "nothing", options);
+  const naming = namingOf([...replayed.ids].flat(), options.names);
+  const said = (text: string | undefined): string => named(text ?? "nothing", naming);
   for (const { eventId, type, before, after, rule, reason } of verdicts) {
     lines.push(`  ${said(eventId)} ${printable(type)}: ${before.verdict} here, ${after.verdict} there`);
     lines.push(`      ${rule === undefined ? "" : `${printable(rule)}: `}${said(reason)}`);

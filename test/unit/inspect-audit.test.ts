@@ -1,6 +1,7 @@
 /** Audits: every kind of finding, and what tells rollbacks from resets. */
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { auditReport, checkRoom, formatAudit, plainAudit, readScenario } from "../../src/inspect/index.js";
+import { auditReport, checkRoom, formatAudit, plainAudit, readDump, readScenario } from "../../src/inspect/index.js";
 import type { Dump, DumpEvent, Finding, RoomAudit, Scenario } from "../../src/inspect/index.js";
 import { isObject } from "../../src/json/index.js";
 import type { JsonObject } from "../../src/json/index.js";
@@ -23,6 +24,12 @@ function auditOf(dump: Dump): RoomAudit {
   const report = checkRoom(dump);
   if (!report.ok) throw new Error(report.error.reason);
   return auditReport(report.value);
+}
+
+function recorded(name: string): Dump {
+  const dump = readDump(readFileSync(new URL(`../../fixtures/rooms/${name}.json`, import.meta.url), "utf8"));
+  if (!dump.ok) throw new Error(dump.error.reason);
+  return dump.value;
 }
 
 interface Told {
@@ -275,6 +282,28 @@ merge: alice says "y" after new, fork, note, note2 at 80`);
       "  note overwritten  m.room.topic: note2 stands",
     );
     expect(formatAudit("room", audit, { colour: true })).toContain("\u001b[31merror reset\u001b[0m");
+  });
+
+  it("with as much of each id as tells it from others, where the file has no names", () => {
+    const ids = [...audit.report.received.events.keys()];
+    const whole = audit.findings.flatMap(({ events }) => events);
+    const text = formatAudit("room", audit, { notes: true });
+    const short = text.match(/\$\S+…/g) ?? [];
+    expect(short.length).toBeGreaterThan(3);
+    for (const id of short) expect(ids.filter((other) => other.startsWith(id.slice(0, -1)))).toHaveLength(1);
+    for (const id of whole) expect(text).not.toContain(id);
+    expect(JSON.stringify(plainAudit(audit))).toContain(whole[0]);
+    // Versions 1 and 2 let servers choose ids; those of one server begin alike.
+    const chosen = auditOf(recorded("fork-v1-a"));
+    const first = chosen.findings[0]?.events[0] ?? "";
+    expect(formatAudit("room", chosen)).toContain(`${first.slice(0, 17)}… was rolled back`);
+  });
+
+  it("with no more than five events to a line", () => {
+    const lines = Array.from({ length: 12 }, (_, at) => `n${at}: alice says "${at}" after bob`);
+    const many = scenarioOf(lines.join("\n"));
+    const text = formatAudit("room", auditOf(many.dump), { names: many.dump.names ?? new Map() });
+    expect(text).toMatch(/warning extremities {2}(?:n\d+, ){4}n\d+ and 7 more: 12 forward extremities/);
   });
 
   it("as plain data that JSON can hold", () => {

@@ -343,6 +343,14 @@ describe("explanations", () => {
     expect(explained.ok && formatExplanation(explained.value)).toContain("v10 rule 5: @bob:a.example is not joined");
   });
 
+  it("take the beginning of an id where no other begins so", () => {
+    const id = idOf(create);
+    for (const start of [id.slice(0, 12), `${id.slice(0, 12)}…`]) {
+      expect(explainEvent(report, start)).toMatchObject({ ok: true, value: { event: { eventId: id } } });
+    }
+    for (const start of ["$", id.slice(0, 3), ""]) expect(explainEvent(report, start).ok).toBe(false);
+  });
+
   it("of an event that is not there, or that is no PDU, say so", () => {
     expect(explainEvent(report, "$gone")).toMatchObject({ ok: false, error: { code: "bad_format" } });
     const broken = reportOf([create, { ...join, event_id: "$bad", depth: -1 }]);
