@@ -20,7 +20,7 @@ part() {
 # Killed 50 times over each store, while it shares rooms with a real Synapse.
 faults() {
   test/interop/synapse/install.sh && test/interop/install.sh &&
-    KILLS=50 node_modules/.bin/vitest run --config vitest.interop.config.ts --project federation faults
+    KILLS=50 node_modules/.bin/vitest run --config vitest.interop.config.ts --project federation faults crashes
 }
 mutations() { node_modules/.bin/stryker run && node scripts/mutation-score.mjs; }
 benches() { node scripts/bench.mjs --json >reports/bench.json && peers; }

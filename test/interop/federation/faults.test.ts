@@ -2,15 +2,15 @@
  * What may befall a server: it is killed at any moment, its database goes and comes back, and its peers are slow,
  * silent or too loud. `KILLS` in the environment says how often it is killed over each store.
  */
-import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startPostgres } from "../postgres/server.js";
 import type { PostgresServer } from "../postgres/server.js";
-import { eventually, pause, pidOf, root } from "./processes.js";
-import { cli, createRoomdag, logOf, removeRoomdag, Roomdag, startRoomdag, stopRoomdag } from "./roomdag.js";
+import { eventually, pause, pidOf } from "./processes.js";
+import { checkStore, createRoomdag, logOf, removeRoomdag, Roomdag, startRoomdag, stopRoomdag } from "./roomdag.js";
 import type { RoomdagAddress, RoomdagUser } from "./roomdag.js";
 import type { SynapseUser } from "./synapse-client.js";
 import { ThirdServer } from "./third.js";
@@ -44,32 +44,41 @@ async function victim(theo: SynapseUser, database?: string): Promise<Victim> {
   return { address, host, ada, rooms };
 }
 
-/** What both have to have. */
-async function caughtUp(one: Victim, theo: SynapseUser, acknowledged: ReadonlyMap<string, string>): Promise<void> {
+/** By room, an event that both have, and that all after it follow. */
+type Ties = ReadonlyMap<string, string>;
+
+/** What both have to have since the last ties. */
+async function caughtUp(
+  one: Victim,
+  theo: SynapseUser,
+  acknowledged: ReadonlyMap<string, string>,
+  last: Ties = new Map(),
+): Promise<Ties> {
+  const ties = new Map<string, string>();
   for (const roomId of one.rooms) {
     const tie = await one.ada.send(roomId, "up again");
     await eventually(() => theo.event(roomId, tie), 60_000);
     await eventually(async () => expect(await one.host.stateIds(roomId)).toEqual(await theo.stateIds(roomId)), 60_000);
+    ties.set(roomId, tie);
   }
-  const wanted = [...acknowledged.keys()];
-  await eventually(async () => {
-    const lists = await Promise.all(
-      one.rooms.map((roomId) => Promise.all([one.host.timeline(roomId), theo.messages(roomId)])),
-    );
-    const own = new Set(lists.flatMap(([timeline]) => timeline.map(({ eventId }) => eventId)));
-    const theirs = new Set(lists.flatMap(([, messages]) => messages.map(({ event_id }) => event_id)));
-    expect(wanted.filter((eventId) => !own.has(eventId) || !theirs.has(eventId))).toEqual([]);
-  }, 60_000);
+  await eventually(async () => expect(await notWithBoth(one, theo, acknowledged, last)).toEqual([]), 60_000);
+  return ties;
 }
 
-/** `roomdag check` over what is stored; nobody may have it open. */
-function check({ address }: Victim): void {
-  const database = address.database === undefined ? [] : ["--database", address.database];
-  const run = spawnSync(process.execPath, [cli, "check", "--store", join(address.folder, "data"), ...database], {
-    cwd: `${root}.cache/databases`,
-    encoding: "utf8",
-  });
-  expect([run.status, run.stdout + run.stderr]).toEqual([0, expect.stringMatching(/^Sound: 2 rooms/)]);
+/** What is not in both timelines, looked for no further back than to these ties. */
+async function notWithBoth(
+  { host, rooms }: Victim,
+  theo: SynapseUser,
+  wanted: ReadonlyMap<string, string>,
+  since: Ties = new Map(),
+): Promise<readonly string[]> {
+  const own = new Set<string>();
+  const theirs = new Set<string>();
+  for (const roomId of rooms) {
+    for (const { eventId } of await host.timeline(roomId, since.get(roomId))) own.add(eventId);
+    for (const { event_id } of await theo.messages(roomId, 1_000, since.get(roomId))) theirs.add(event_id);
+  }
+  return [...wanted.keys()].filter((eventId) => !own.has(eventId) || !theirs.has(eventId));
 }
 
 /** Writes until it fails, in several rooms at once; what was acknowledged is noted. */
@@ -90,11 +99,10 @@ async function load({ ada, rooms }: Victim, acknowledged: Map<string, string>, r
   await Promise.all([...rooms, ...rooms].map(writer));
 }
 
-/** What was acknowledged, and is not in the timelines. */
-async function absent({ host, rooms }: Victim, acknowledged: ReadonlyMap<string, string>): Promise<readonly string[]> {
-  const timelines = await Promise.all(rooms.map((roomId) => host.timeline(roomId)));
-  const known = new Set(timelines.flat().map(({ eventId }) => eventId));
-  return [...acknowledged.keys()].filter((eventId) => !known.has(eventId));
+/** How large files may become that the server writes; what exceeds it fails as on a disk that is full. */
+function fileSizes({ address }: Victim, most: string): void {
+  const pid = String(pidOf({ pidFile: join(address.folder, "pid") }));
+  execFileSync("prlimit", ["--pid", pid, `--fsize=${most}:unlimited`]);
 }
 
 describe.each(["sqlite", "postgres"] as const)("over %s", (store) => {
@@ -119,6 +127,8 @@ describe.each(["sqlite", "postgres"] as const)("over %s", (store) => {
     { timeout: kills * 60_000 },
     async () => {
       const all = new Map<string, string>();
+      let ties: Ties = new Map();
+      let own = 0;
       for (let round = 0; round < kills; round++) {
         const acknowledged = new Map<string, string>();
         const theirs = new Map<string, string>();
@@ -130,25 +140,50 @@ describe.each(["sqlite", "postgres"] as const)("over %s", (store) => {
             theirs.set(await theo.send(roomId, `theirs ${String(round)}.${String(n)}`), roomId);
         }
         await Promise.all([writing, killed]);
-        check(one);
+        expect(checkStore(one.address)).toMatch(/^Sound: 2 rooms/);
         await startRoomdag(one.address);
         for (const eventId of acknowledged.keys()) {
           expect(await one.host.event(eventId), `killed after ${String(moment)} ms`).toMatchObject({
             verdict: "accepted",
           });
         }
-        await caughtUp(one, theo, new Map([...acknowledged, ...theirs]));
-        for (const [eventId, roomId] of acknowledged) all.set(eventId, roomId);
+        const both = new Map([...acknowledged, ...theirs]);
+        ties = await caughtUp(one, theo, both, ties);
+        for (const [eventId, roomId] of both) all.set(eventId, roomId);
+        own += acknowledged.size;
       }
-      expect(all.size).toBeGreaterThan(kills);
+      expect(own).toBeGreaterThan(kills);
       await stopRoomdag(one.address);
-      check(one);
+      expect(checkStore(one.address)).toMatch(/^Sound: 2 rooms/);
       await startRoomdag(one.address);
-      expect(await absent(one, all)).toEqual([]);
+      expect(await notWithBoth(one, theo, all)).toEqual([]);
+      console.log(`${store}: killed ${String(kills)} times, ${String(own)} events acknowledged`);
     },
   );
 
-  if (store !== "postgres") return;
+  if (store === "sqlite") {
+    it("it says so when the disk is full, and goes on when there is room", async () => {
+      const [roomId = ""] = one.rooms;
+      const data = join(one.address.folder, "data");
+      const log = readdirSync(data).find((name) => name.endsWith("-wal")) ?? "";
+      // No file may grow beyond what the database's log has now and a little.
+      fileSizes(one, String(statSync(join(data, log)).size + 50_000));
+      const acknowledged = new Map<string, string>();
+      const failed = await load(one, acknowledged, 0).then(() => one.ada.send(roomId, "no room").catch(String));
+      expect(failed).toContain("internal");
+      const missed = await theo.send(roomId, "while the disk was full");
+      await expect(one.host.health()).resolves.toMatchObject({ server: one.address.server });
+      fileSizes(one, "unlimited");
+      const sent = await one.ada.send(roomId, "there is room");
+      for (const eventId of [sent, missed]) acknowledged.set(eventId, roomId);
+      await caughtUp(one, theo, acknowledged);
+      await stopRoomdag(one.address);
+      expect(checkStore(one.address)).toMatch(/^Sound: 2 rooms/);
+      await startRoomdag(one.address);
+      expect(await notWithBoth(one, theo, acknowledged)).toEqual([]);
+    });
+    return;
+  }
 
   it("it says so when the database is gone, and goes on when it is back", async () => {
     const [roomId = ""] = one.rooms;
@@ -166,7 +201,7 @@ describe.each(["sqlite", "postgres"] as const)("over %s", (store) => {
       ]),
     );
     await stopRoomdag(one.address);
-    check(one);
+    expect(checkStore(one.address)).toMatch(/^Sound: 2 rooms/);
     await startRoomdag(one.address);
   });
 });

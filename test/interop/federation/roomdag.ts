@@ -1,4 +1,5 @@
 /** `roomdag serve` as a process, and what its users do and see by its local API. */
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, existsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -59,6 +60,16 @@ export async function startRoomdag(address: RoomdagAddress): Promise<void> {
 
 export function stopRoomdag(address: RoomdagAddress, signal?: "SIGKILL"): Promise<void> {
   return stopProgram(program(address), signal);
+}
+
+/** What `roomdag check` says of all that is stored; nobody may have it open. */
+export function checkStore({ folder, database }: RoomdagAddress): string {
+  const where = database === undefined ? [] : ["--database", database];
+  const run = spawnSync(process.execPath, [cli, "check", "--store", join(folder, "data"), ...where], {
+    cwd: `${root}.cache/databases`,
+    encoding: "utf8",
+  });
+  return run.stdout + run.stderr;
 }
 
 export function removeRoomdag({ folder }: RoomdagAddress): void {
@@ -157,7 +168,8 @@ export class Roomdag {
     return (await this.stateContent(roomId, "m.room.member", userId))?.["membership"];
   }
 
-  async timeline(roomId: string): Promise<readonly EventView[]> {
+  /** Newest first; as far as the page that holds `until`. */
+  async timeline(roomId: string, until?: string): Promise<readonly EventView[]> {
     const events: EventView[] = [];
     let from = "";
     for (;;) {
@@ -167,6 +179,7 @@ export class Roomdag {
       events.push(...found);
       const { next } = page;
       if (typeof next !== "number" || found.length === 0) return events;
+      if (found.some(({ eventId }) => eventId === until)) return events;
       from = `&from=${String(next)}`;
     }
   }

@@ -164,16 +164,17 @@ export class SynapseUser {
     return event as ClientEvent;
   }
 
-  /** The whole timeline that Synapse has, backfilled as far as it goes, newest first. */
-  async messages(roomId: string, limit = 100): Promise<readonly ClientEvent[]> {
+  /** The timeline that Synapse has, newest first, backfilled as far as it goes or as the page that holds `until`. */
+  async messages(roomId: string, limit = 100, until?: string): Promise<readonly ClientEvent[]> {
     const events: ClientEvent[] = [];
     let from = "";
     for (;;) {
       const page = (await this.get(
         `/_matrix/client/v3/rooms/${path(roomId)}/messages?dir=b&limit=${String(limit)}${from}`,
       )) as { readonly chunk?: readonly ClientEvent[]; readonly end?: string };
-      events.push(...(page.chunk ?? []));
-      if (page.end === undefined) return events;
+      const found = page.chunk ?? [];
+      events.push(...found);
+      if (page.end === undefined || found.some(({ event_id }) => event_id === until)) return events;
       from = `&from=${path(page.end)}`;
     }
   }
