@@ -1,22 +1,9 @@
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Page } from "playwright-core";
 import { expect, test } from "vitest";
-import { fixture, root, tab, useBrowser } from "./support.js";
+import { drop, fixture, root, tab, useBrowser } from "./support.js";
 
 const stage = useBrowser();
-
-async function drop(page: Page, name: string, text: string): Promise<void> {
-  const transfer = await page.evaluateHandle(
-    ([fileName, content]) => {
-      const data = new DataTransfer();
-      data.items.add(new File([content ?? ""], fileName ?? ""));
-      return data;
-    },
-    [name, text],
-  );
-  await page.locator("main").dispatchEvent("drop", { dataTransfer: transfer });
-}
 
 interface Recorded {
   readonly timeline: readonly { readonly event_id: string; readonly pdu: object }[];

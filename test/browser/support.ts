@@ -85,3 +85,16 @@ export async function idsIn(page: Page, selector: string): Promise<readonly stri
 export async function tab(page: Page, name: "Room" | "Event" | "Resolve" | "List"): Promise<void> {
   await page.getByRole("tab", { name }).click();
 }
+
+/** Drops a file on a page that has no room. */
+export async function drop(page: Page, name: string, text: string): Promise<void> {
+  const transfer = await page.evaluateHandle(
+    ([fileName, content]) => {
+      const data = new DataTransfer();
+      data.items.add(new File([content ?? ""], fileName ?? ""));
+      return data;
+    },
+    [name, text],
+  );
+  await page.locator("main").dispatchEvent("drop", { dataTransfer: transfer });
+}
