@@ -8,9 +8,18 @@ import { createEventIdOf } from "../event/pdu.js";
 import type { RoomEvent } from "../event/pdu.js";
 import type { RoomVersionRules } from "../rules/model.js";
 import { Citers } from "./citers.js";
+import { Links } from "./links.js";
 import { ABSENT, StateMap } from "./state-map.js";
 
-const NO_EDGES = new Int32Array(0);
+/**
+ * The types that the rules know, as the very strings that they compare with: those are told apart by address, others
+ * character by character, which was a tenth of a small resolution.
+ */
+const knownTypes: ReadonlyMap<string, string> = new Map(
+  ["m.room.create", "m.room.member", "m.room.power_levels", "m.room.join_rules", "m.room.third_party_invite"].map(
+    (type) => [type, type],
+  ),
+);
 
 /** Add events with {@link RoomIndex.add}, make states of them, and resolve those. */
 export class RoomIndex {
@@ -18,12 +27,11 @@ export class RoomIndex {
   readonly #numbers = new Map<string, number>();
   readonly #ids: string[] = [];
   readonly #events: (RoomEvent | undefined)[] = [];
-  readonly #edges: Int32Array[] = [];
   readonly #rejected = new Set<number>();
   readonly #keyNumbers = new Map<string, { readonly type: string; readonly numbers: Map<string, number> }>();
   readonly #keys: (readonly [type: string, stateKey: string])[] = [];
-  readonly #keyOf: number[] = [];
-  #roomId = "";
+  #roomId: string | undefined;
+  #oneRoom = true;
   #order: Int32Array | undefined;
   #ascending: Int32Array = new Int32Array(0);
   /** The state that was made last: the next one is likely to have most of it in common, and shares that. */
@@ -36,6 +44,8 @@ export class RoomIndex {
   #acyclic: boolean | undefined = true;
   /** For each event those that cite it. Treat as immutable. */
   readonly citers: Citers = new Citers();
+  /** For each event those that it cites. Treat as immutable. */
+  readonly links: Links = new Links();
 
   constructor(rules: RoomVersionRules) {
     this.rules = rules;
@@ -58,10 +68,7 @@ export class RoomIndex {
   add(event: RoomEvent, options: { readonly rejected?: boolean } = {}): number {
     const known = this.#numbers.get(event.eventId);
     if (known !== undefined && this.#events[known] !== undefined) return known;
-    const parents = event.authEvents.length === 0 ? NO_EDGES : new Int32Array(event.authEvents.length);
-    event.authEvents.forEach((id, slot) => {
-      parents[slot] = this.#intern(id);
-    });
+    const parents = event.authEvents.map((id) => this.#intern(id));
     const number = this.#intern(event.eventId);
     // An event that was cited before it came may have parents with larger numbers, and hostile ids cite themselves.
     if (parents.some((parent) => parent >= number)) this.#parentsFirst = false;
@@ -69,9 +76,9 @@ export class RoomIndex {
     if (this.#acyclic === true && (known !== undefined || parents.includes(number))) this.#acyclic = undefined;
     for (const parent of parents) this.citers.add(parent, number);
     const key = event.stateKey === undefined ? ABSENT : this.#internKey(event.type, event.stateKey);
-    this.#events[number] = this.#compact(event, number, parents, key);
-    this.#edges[number] = parents;
-    this.#keyOf[number] = key;
+    const sender = this.keyNumber("m.room.member", event.sender);
+    this.#events[number] = this.#compact(event, number, parents, key, sender);
+    this.links.set(number, parents, key, sender);
     if (options.rejected === true) this.#rejected.add(number);
     this.#order = undefined;
     return number;
@@ -84,14 +91,15 @@ export class RoomIndex {
     this.#numbers.set(id, number);
     this.#ids.push(id);
     this.#events.push(undefined);
-    this.#edges.push(NO_EDGES);
-    this.#keyOf.push(ABSENT);
     return number;
   }
 
   #internKey(type: string, stateKey: string): number {
     let ofType = this.#keyNumbers.get(type);
-    if (ofType === undefined) this.#keyNumbers.set(type, (ofType = { type, numbers: new Map() }));
+    if (ofType === undefined) {
+      ofType = { type: knownTypes.get(type) ?? type, numbers: new Map() };
+      this.#keyNumbers.set(ofType.type, ofType);
+    }
     let number = ofType.numbers.get(stateKey);
     if (number === undefined) {
       number = this.#keys.length;
@@ -105,16 +113,20 @@ export class RoomIndex {
    * What the rules read of an event, with the strings that this index has already: in a room of 100,000 members that is
    * 107 MB instead of 158, and what else an event comes with (its JSON) is not kept alive.
    */
-  #compact(event: RoomEvent, number: number, parents: Int32Array, key: number): RoomEvent {
+  #compact(event: RoomEvent, number: number, parents: readonly number[], key: number, sender: number): RoomEvent {
     const pair = key === ABSENT ? undefined : this.#keys[key];
-    const { roomId, sender } = event;
-    if (this.#roomId !== roomId) this.#roomId = roomId;
+    const { roomId } = event;
+    if (this.#roomId !== roomId) {
+      this.#oneRoom &&= this.#roomId === undefined;
+      this.#roomId = roomId;
+    }
     return {
       eventId: this.idOf(number),
+      // The same text, but one string for all events.
       roomId: this.#roomId,
       type: pair?.[0] ?? event.type,
       stateKey: pair?.[1],
-      sender: this.#keys[this.keyNumber("m.room.member", sender)]?.[1] ?? sender,
+      sender: this.#keys[sender]?.[1] ?? event.sender,
       content: event.content,
       depth: event.depth,
       originServerTs: event.originServerTs,
@@ -160,6 +172,11 @@ export class RoomIndex {
     return number === undefined ? undefined : this.#events[number];
   }
 
+  /** Whether all added events name the same room. */
+  get oneRoom(): boolean {
+    return this.#oneRoom;
+  }
+
   /** Whether the event was added as rejected on receipt. */
   isRejected(number: number): boolean {
     return this.#rejected.has(number);
@@ -167,7 +184,7 @@ export class RoomIndex {
 
   /** Numbers of the events that an event cites in `auth_events`, in its order. Do not modify. */
   authEdges(number: number): Int32Array {
-    return this.#edges[number] ?? NO_EDGES;
+    return this.links.of(number);
   }
 
   /** The number of a state key, or -1 when no added event has it. */
@@ -180,7 +197,16 @@ export class RoomIndex {
    * event leaves the state as it is: look for -1 before `state.set(index.keyOf(number), number)`.
    */
   keyOf(number: number): number {
-    return this.#keyOf[number] ?? ABSENT;
+    return this.links.key(number);
+  }
+
+  /** The number of the state key of a sender's membership, -1 where no added event has it. */
+  senderKeyOf(number: number): number {
+    const key = this.links.sender(number);
+    if (key !== ABSENT) return key;
+    // The membership may have come after the event.
+    const event = this.#events[number];
+    return event === undefined ? ABSENT : this.keyNumber("m.room.member", event.sender);
   }
 
   /** The type and state key behind the number of a state key. @throws UsageError for one of another index. */

@@ -35,6 +35,7 @@ export function authDifference(
   states: readonly StateMap[],
   conflicted: ConflictedKeys = conflictedKeys(states),
 ): number[] {
+  if (states.length <= SETS_PER_SWEEP) return sweepToMeeting(index, order, marksOf(index, states, conflicted));
   const some = new Uint8Array(index.size);
   const notAll = new Uint8Array(index.size);
   for (let from = 0; from < states.length; from += SETS_PER_SWEEP) {
@@ -51,6 +52,8 @@ interface Marks {
   /** One bit for each state that holds the event. */
   readonly reached: Int32Array;
   readonly all: number;
+  /** How many events have been marked that some states reach, and others not yet. */
+  readonly open: number;
 }
 
 /** What every state holds is marked in one go: at most keys, not states times keys, are looked at. */
@@ -60,14 +63,46 @@ function marksOf(index: RoomIndex, states: readonly StateMap[], conflicted: Conf
   states[0]?.forEach((event) => {
     reached[event] = all;
   });
+  let open = 0;
   for (const [key, candidates] of conflicted) {
     for (const candidate of candidates) reached[candidate] = 0;
-    states.forEach((state, bit) => {
-      const event = state.get(key);
+    for (let bit = 0; bit < states.length; bit++) {
+      const event = states[bit]!.get(key);
       if (event !== ABSENT) reached[event]! |= 1 << bit;
-    });
+    }
+    for (const candidate of candidates) if (reached[candidate] !== all) open++;
   }
-  return { reached, all };
+  return { reached, all, open };
+}
+
+/**
+ * Hands every state's bit down the auth edges, children before parents, until every event that is left is reached by
+ * all states or by none: the sweep ends where their histories meet, mostly soon after the fork.
+ */
+function sweepToMeeting(index: RoomIndex, order: Int32Array, marks: Marks): number[] {
+  const { links } = index;
+  const { reached, all } = marks;
+  let { open } = marks;
+  const difference: number[] = [];
+  for (let at = order.length - 1; at >= 0 && open > 0; at--) {
+    const number = order[at]!;
+    const mask = reached[number]!;
+    if (mask === 0) continue;
+    if (mask !== all) {
+      difference.push(number);
+      open--;
+    }
+    for (let link = links.first(number), end = links.end(number); link < end; link++) {
+      const cited = links.at(link);
+      const before = reached[cited]!;
+      const after = before | mask;
+      if (after === before) continue;
+      reached[cited] = after;
+      if (before === 0 && after !== all) open++;
+      else if (before !== 0 && after === all) open--;
+    }
+  }
+  return difference;
 }
 
 /** Hands every state's bit down the auth edges in one pass over the order, children before parents. */
@@ -78,14 +113,14 @@ function sweep(
   some: Uint8Array,
   notAll: Uint8Array,
 ): void {
+  const { links } = index;
   for (let at = order.length - 1; at >= 0; at--) {
     const number = order[at]!;
     const mask = reached[number]!;
     if (mask !== all) notAll[number] = 1;
     if (mask === 0) continue;
     some[number] = 1;
-    const edges = index.authEdges(number);
-    for (let i = 0; i < edges.length; i++) reached[edges[i]!]! |= mask;
+    for (let link = links.first(number), end = links.end(number); link < end; link++) reached[links.at(link)]! |= mask;
   }
 }
 
@@ -97,18 +132,22 @@ export function conflictedSubgraph(index: RoomIndex, order: Int32Array, conflict
   const below = new Uint8Array(index.size);
   const above = new Uint8Array(index.size);
   for (const number of conflicted) below[number] = above[number] = 1;
+  const { links } = index;
   for (let at = order.length - 1; at >= 0; at--) {
     const number = order[at]!;
     if (below[number] === 0) continue;
-    const edges = index.authEdges(number);
-    for (let i = 0; i < edges.length; i++) below[edges[i]!] = 1;
+    for (let link = links.first(number), end = links.end(number); link < end; link++) below[links.at(link)] = 1;
   }
   const subgraph: number[] = [];
   for (let at = 0; at < order.length; at++) {
     const number = order[at]!;
-    const edges = index.authEdges(number);
-    for (let i = 0; above[number] === 0 && i < edges.length; i++) above[number] = above[edges[i]!]!;
-    if (above[number] === 1 && below[number] === 1) subgraph.push(number);
+    // Whatever leads from what is not below a conflicted event is on no path.
+    if (below[number] === 0) continue;
+    const end = links.end(number);
+    for (let link = links.first(number); above[number] === 0 && link < end; link++) {
+      above[number] = above[links.at(link)]!;
+    }
+    if (above[number] === 1) subgraph.push(number);
   }
   return subgraph;
 }

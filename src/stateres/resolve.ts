@@ -51,6 +51,7 @@ export function refuseCycle(): Resolution {
 
 /** Events of two rooms never resolve together: all must be of the room of `base`, if that holds anything. */
 export function refuseForeign(index: RoomIndex, base: StateMap, numbers: Iterable<number>): Resolution | undefined {
+  if (index.oneRoom) return undefined;
   let first = index.eventOf(base.any());
   for (const number of numbers) {
     const event = index.eventOf(number);

@@ -32,6 +32,7 @@ export function isPowerEvent(event: RoomEvent): boolean {
  * that set: the walk ends at the first event outside it, as in Synapse and ruma (SR6).
  */
 export function powerEvents(index: RoomIndex, fullConflictedSet: ReadonlySet<number>): Set<number> {
+  const { links } = index;
   const found = new Set<number>();
   const stack: number[] = [];
   for (const number of fullConflictedSet) {
@@ -41,7 +42,9 @@ export function powerEvents(index: RoomIndex, fullConflictedSet: ReadonlySet<num
   for (let number = stack.pop(); number !== undefined; number = stack.pop()) {
     if (found.has(number)) continue;
     found.add(number);
-    for (const cited of index.authEdges(number)) if (fullConflictedSet.has(cited)) stack.push(cited);
+    for (let link = links.first(number), end = links.end(number); link < end; link++) {
+      if (fullConflictedSet.has(links.at(link))) stack.push(links.at(link));
+    }
   }
   return found;
 }
@@ -52,8 +55,10 @@ export function senderLevel(index: RoomIndex, number: number, event: RoomEvent, 
   const createKey = index.keyNumber("m.room.create", "");
   let create = index.impliedCreate(event.roomId);
   let powerLevels = ABSENT;
-  for (const cited of index.authEdges(number)) {
-    if (index.eventOf(cited) === undefined) missing.events.add(index.idOf(cited));
+  const { links } = index;
+  for (let link = links.first(number), end = links.end(number); link < end; link++) {
+    const cited = links.at(link);
+    if (!links.has(cited)) missing.events.add(index.idOf(cited));
     else if (index.keyOf(cited) === powerKey) powerLevels = cited;
     else if (index.keyOf(cited) === createKey) create = cited;
   }
@@ -93,9 +98,12 @@ export function sortByPower(index: RoomIndex, numbers: ReadonlySet<number>, miss
     const event = index.eventOf(number);
     return event === undefined ? undefined : { number, event, level: senderLevel(index, number, event, missing) };
   };
+  const { links } = index;
   for (const number of numbers) {
     const parents = new Set<number>();
-    for (const cited of index.authEdges(number)) if (numbers.has(cited)) parents.add(cited);
+    for (let link = links.first(number), end = links.end(number); link < end; link++) {
+      if (numbers.has(links.at(link))) parents.add(links.at(link));
+    }
     waiting.set(number, parents.size);
     for (const parent of parents) append(children, parent, number);
     if (parents.size === 0) heap.push(rank(number));
@@ -162,8 +170,10 @@ class Heap {
 /** The power-levels event with the empty state key among an event's auth events, or -1 (SR15). */
 function citedPowerLevels(index: RoomIndex, number: number, missing: Missing): number {
   const powerKey = index.keyNumber("m.room.power_levels", "");
-  for (const cited of index.authEdges(number)) {
-    if (index.eventOf(cited) === undefined) missing.events.add(index.idOf(cited));
+  const { links } = index;
+  for (let link = links.first(number), end = links.end(number); link < end; link++) {
+    const cited = links.at(link);
+    if (!links.has(cited)) missing.events.add(index.idOf(cited));
     else if (powerKey !== ABSENT && index.keyOf(cited) === powerKey) return cited;
   }
   return ABSENT;

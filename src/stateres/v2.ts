@@ -39,7 +39,7 @@ function resolve(variant: Variant, index: RoomIndex, states: readonly StateMap[]
   const full = index.acyclic ? fullConflictedSet(variant, index, states, conflicted, trace) : undefined;
   if (full === undefined) return refuseCycle();
   const missing = newMissing();
-  for (const number of full) if (index.eventOf(number) === undefined) missing.events.add(index.idOf(number));
+  for (const number of full) if (!index.links.has(number)) missing.events.add(index.idOf(number));
   const stop = neededBy(missing) ?? refuseForeign(index, base, full);
   if (stop !== undefined) return stop;
 
@@ -77,8 +77,7 @@ function fullConflictedSet(
   for (const number of subgraph) full.add(number);
   // Only hostile events cite message events; what is no state has no place in a state.
   for (const number of full) {
-    const event = index.eventOf(number);
-    if (event !== undefined && event.stateKey === undefined) full.delete(number);
+    if (index.links.has(number) && index.keyOf(number) === ABSENT) full.delete(number);
   }
   trace?.sets(difference, subgraph, full);
   return full;

@@ -21,6 +21,8 @@ export class WorkingState {
   readonly #missing: Missing;
   readonly #facts: AuthFacts;
   readonly #levelMaps = new LevelMaps();
+  readonly #createKey: number;
+  readonly #powerKey: number;
 
   /** `hidden` keys of the base count as absent until they are set. */
   constructor(index: RoomIndex, base: StateMap, hidden: Iterable<number>, missing: Missing, facts: AuthFacts) {
@@ -28,6 +30,8 @@ export class WorkingState {
     this.#base = base;
     this.#missing = missing;
     this.#facts = facts;
+    this.#createKey = index.keyNumber("m.room.create", "");
+    this.#powerKey = index.keyNumber("m.room.power_levels", "");
     for (const key of hidden) this.#changes.set(key, ABSENT);
   }
 
@@ -55,12 +59,23 @@ export class WorkingState {
     return verdict;
   }
 
+  /** The number of a key that is asked for when an event is checked, mostly without looking it up. */
+  #keyFor(number: number, event: RoomEvent, type: string, stateKey: string): number {
+    const { index } = this;
+    if (stateKey === "") {
+      if (type === "m.room.create") return this.#createKey;
+      if (type === "m.room.power_levels") return this.#powerKey;
+    }
+    // Most of what a member's event is judged by is the member, and its sender.
+    if (stateKey === event.stateKey && type === event.type) return index.keyOf(number);
+    if (type === "m.room.member" && stateKey === event.sender) return index.senderKeyOf(number);
+    return index.keyNumber(type, stateKey);
+  }
+
   #lookupFor(number: number, event: RoomEvent): StateLookup {
     const { index } = this;
     return (type, stateKey) => {
-      // Most of what a member's event is judged by is the member.
-      const own = stateKey === event.stateKey && type === event.type;
-      const key = own ? index.keyOf(number) : index.keyNumber(type, stateKey);
+      const key = this.#keyFor(number, event, type, stateKey);
       if (key !== ABSENT) {
         const current = this.get(key);
         if (current !== ABSENT && !index.isRejected(current)) return index.eventOf(current);
@@ -71,10 +86,10 @@ export class WorkingState {
 
   #ownAuthEvent(number: number, event: RoomEvent, type: string, stateKey: string, key: number): RoomEvent | undefined {
     const { index } = this;
-    const edges = index.authEdges(number);
-    for (let i = 0; i < edges.length; i++) {
-      const cited = edges[i] ?? ABSENT;
-      if (index.eventOf(cited) === undefined) this.#missing.events.add(index.idOf(cited));
+    const { links } = index;
+    for (let link = links.first(number), end = links.end(number); link < end; link++) {
+      const cited = links.at(link);
+      if (!links.has(cited)) this.#missing.events.add(index.idOf(cited));
       else if (key !== ABSENT && index.keyOf(cited) === key && !index.isRejected(cited)) return index.eventOf(cited);
     }
     // v12 events do not cite the create event: the room id names it.
