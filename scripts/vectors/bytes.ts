@@ -8,8 +8,8 @@ import { signEvent, cosignEvent } from "../../src/event/sign.js";
 import { redact } from "../../src/event/redact.js";
 import { seal } from "../../src/testing/forge.js";
 import { testKeyOf } from "../../src/testing/keys.js";
-import { roomPage, spec, versionOf, versions } from "./model.js";
-import type { Source, Vector } from "./model.js";
+import { I1, roomPage, sourcesFor, spec, versionOf, versions } from "./model.js";
+import type { Vector } from "./model.js";
 
 /** The library's answer to a question, which has to have one. */
 function answer(request: JsonObject): JsonValue {
@@ -74,7 +74,7 @@ export function canonicalVectors(): readonly Vector[] {
       const scope = room_version === undefined ? {} : { room_version };
       const given = JSON.parse(answerLine(JSON.stringify({ op: "canonical", raw, ...scope }))) as { ok?: string };
       if (given.ok !== ok) throw new Error(`canonical JSON ${name}: ${String(given.ok)}`);
-      const source: readonly Source[] = ok === undefined ? [grammar] : [canonicalSpec];
+      const source = sourcesFor(room_version ?? "", ok === undefined ? grammar : canonicalSpec);
       const expect = ok === undefined ? { error: true as const } : { ok };
       return {
         id: `canonical-json/${room_version ?? "strict"}/${name}`,
@@ -85,7 +85,7 @@ export function canonicalVectors(): readonly Vector[] {
         source,
       };
     });
-  return [...of(strict, undefined), ...of(lax, "5"), ...of(strict.slice(18, 24), "6")];
+  return [...of(strict, undefined), ...of(lax, "5"), ...of(strict.slice(18, 24), "6"), ...of(strict.slice(18, 24), I1)];
 }
 
 // Redaction
@@ -125,6 +125,17 @@ const contents: Readonly<Record<string, JsonObject>> = {
   "m.room.third_party_invite": { display_name: "b…", public_key: "x" },
 };
 
+/** A message of room version I.1, whose content is blocks. */
+const blocks: JsonObject = {
+  "m.text": [{ body: "<b>hello</b>", mimetype: "text/html" }, { body: "hello" }],
+  "x.block": { y: [1] },
+};
+
+const all: readonly string[] = [...versions, I1];
+
+const contentsOf = (version: string): typeof contents =>
+  version === I1 ? { ...contents, "m.message": blocks } : contents;
+
 function redactable(version: string, type: string, content: JsonObject): JsonObject {
   const pairs = versionOf(version).rules.format.references !== "ids";
   const id = (letter: string): JsonValue =>
@@ -134,7 +145,7 @@ function redactable(version: string, type: string, content: JsonObject): JsonObj
     // From room version 12 on the create event has no room id: it is one.
     ...(type === "m.room.create" && version === "12" ? {} : { room_id: "!room:a.example" }),
     sender: "@alice:a.example",
-    ...(type === "m.room.message" || type === "m.room.redaction" ? {} : { state_key: "" }),
+    ...(["m.room.message", "m.message", "m.room.redaction"].includes(type) ? {} : { state_key: "" }),
     content,
     depth: 7,
     hashes: { sha256: "n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg" },
@@ -152,12 +163,12 @@ function redactable(version: string, type: string, content: JsonObject): JsonObj
 }
 
 export function redactionVectors(): readonly Vector[] {
-  return versions.flatMap((room_version) =>
-    Object.entries(contents).map(([type, content]): Vector => {
+  return all.flatMap((room_version) =>
+    Object.entries(contentsOf(room_version)).map(([type, content]): Vector => {
       const event = redactable(room_version, type, content);
       const id = `redaction/${room_version}/${type}`;
       const ok = answer({ op: "redact", room_version, event });
-      const source = [spec(roomPage(room_version, "redactions"), "Redactions")];
+      const source = sourcesFor(room_version, spec(roomPage(room_version, "redactions"), "Redactions"));
       return { id, op: "redact", room_version, event, expect: { ok }, source };
     }),
   );
@@ -194,12 +205,13 @@ function hashable(version: string): Readonly<Record<string, JsonObject>> {
       state_key: "",
       content: { join_rule: "restricted", allow: [] },
     }),
+    ...(version === I1 ? { "content-blocks": plainEvent(version, { type: "m.message", content: blocks }) } : {}),
     ...(floats ? { "a-fraction-and-a-large-integer": plainEvent(version, { content: { f: 1.5, n: 2 ** 60 } }) } : {}),
   };
 }
 
 export function idVectors(): readonly Vector[] {
-  return versions.flatMap((room_version) =>
+  return all.flatMap((room_version) =>
     Object.entries(hashable(room_version)).flatMap(([name, event]): readonly Vector[] => {
       const hash = answer({ op: "content_hash", room_version, event });
       const hashed = { ...event, hashes: { sha256: hash } };
@@ -212,9 +224,10 @@ export function idVectors(): readonly Vector[] {
           ...base,
           event,
           expect: { ok: hash },
-          source: [
+          source: sourcesFor(
+            room_version,
             spec("server-server-api/#calculating-the-content-hash-for-an-event", "Calculating the content hash"),
-          ],
+          ),
         },
       ];
       if (!inPdu)
@@ -224,10 +237,11 @@ export function idVectors(): readonly Vector[] {
           ...base,
           event: hashed,
           expect: { ok: answer({ op: "event_id", ...base, event: hashed }) },
-          source: [
+          source: sourcesFor(
+            room_version,
             spec("server-server-api/#calculating-the-reference-hash-for-an-event", "Calculating the reference hash"),
             spec(roomPage(room_version, "event-ids"), "Event IDs"),
-          ],
+          ),
         });
       return vectors;
     }),
@@ -330,25 +344,26 @@ function checks(rules: RoomVersionRules): Readonly<Record<string, Check>> {
 }
 
 export function signatureVectors(): readonly Vector[] {
-  return versions.flatMap((room_version): readonly Vector[] => {
+  return all.flatMap((room_version): readonly Vector[] => {
     const { rules } = versionOf(room_version);
     const { keyId, seed } = testKeyOf(SERVER);
     const signing = Object.entries(hashable(room_version)).map(([name, given]): Vector => {
       const { hashes: _h, unsigned: _u, ...event } = { ...given, signatures: {} } as JsonObject;
       const request = { op: "sign", room_version, event, server: SERVER, key_id: keyId, seed: encodeUnpadded(seed) };
-      const source = [spec("server-server-api/#signing-events", "Signing Events")];
+      const source = sourcesFor(room_version, spec("server-server-api/#signing-events", "Signing Events"));
       return { id: `sign/${room_version}/${name}`, ...request, expect: { ok: answer(request) }, source };
     });
     const verifying = Object.entries(checks(rules)).map(([name, { event, keys, ...ok }]): Vector => {
       const found = answer({ op: "verify", room_version, event, keys }) as JsonObject;
       if (found["signatures"] !== ok.signatures || found["content_hash"] !== ok.content_hash)
         throw new Error(`v${room_version} ${name}: ${JSON.stringify(found)}`);
-      const source = [
+      const source = sourcesFor(
+        room_version,
         spec(
           "server-server-api/#validating-hashes-and-signatures-on-received-events",
           "Validating hashes and signatures",
         ),
-      ];
+      );
       return { id: `verify/${room_version}/${name}`, op: "verify", room_version, event, keys, expect: { ok }, source };
     });
     return [...signing, ...verifying];

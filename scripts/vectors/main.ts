@@ -10,7 +10,7 @@ import { receiptVectors } from "./receipts.js";
 import { galleryVectors, randomVectors } from "./resolution.js";
 
 /** Of the vectors, not of the library: the second number counts additions, the first what changes answers or forms. */
-const VERSION = "1.0.0";
+const VERSION = "1.1.0";
 
 interface File {
   readonly name: string;

@@ -17,6 +17,9 @@ import type { RoomVersion } from "../../src/versions/room-version.js";
 /** The versions that the specification has. */
 export const versions: readonly string[] = Array.from({ length: 12 }, (_, n) => String(n + 1));
 
+/** Room version I.1: room version 10 with extensible events. No other implementation knows it. */
+export const I1 = "I.1";
+
 export function versionOf(id: string): RoomVersion {
   const found = registry.get(id);
   if (!found.ok) throw new Error(found.error.reason);
@@ -50,7 +53,20 @@ export function spec(page: string, section: string): Source {
   return { by: "spec", url: `${SPEC}/${page}`, section };
 }
 
-export const roomPage = (version: string, anchor: string): string => `rooms/v${version}/#${anchor}`;
+/** What makes I.1 of room version 10. */
+const draft: Source = {
+  by: "spec",
+  url: "https://datatracker.ietf.org/doc/html/draft-ralston-mimi-matrix-framework-01",
+  section: "5. Room Version I.1: room version 10, and MSC1767",
+};
+
+/** A place in the specification that holds for a room version; for I.1 it is the draft that says so. */
+export function sourcesFor(version: string, ...sources: readonly Source[]): readonly Source[] {
+  return version === I1 ? [draft, ...sources] : sources;
+}
+
+export const roomPage = (version: string, anchor: string): string =>
+  `rooms/v${version === I1 ? "10" : version}/#${anchor}`;
 
 const privateKeys = new Map<string, KeyObject>();
 

@@ -4,7 +4,7 @@ import { checkRoom, readScenario, softFailures } from "../../src/inspect/index.j
 import type { Dump, DumpEvent } from "../../src/inspect/index.js";
 import { get, isObject } from "../../src/json/value.js";
 import type { JsonObject, JsonValue } from "../../src/json/value.js";
-import { spec, versionOf, versions } from "./model.js";
+import { I1, sourcesFor, spec, versionOf, versions } from "./model.js";
 import type { Pool, Vector } from "./model.js";
 
 /** What becomes of an event. `redacted`: its content hash did not match, so it is kept as its redacted copy. */
@@ -57,7 +57,7 @@ const sources = [
 ];
 
 export function receiptVectors(pool: Pool, gallery: string): readonly Vector[] {
-  return versions.flatMap((version): readonly Vector[] => {
+  return [...versions, I1].flatMap((version): readonly Vector[] => {
     const evaded = readFileSync(`${gallery}soft-fail-alone.txt`, "utf8");
     const names = ["create", "alice", "levels", "open", "bob", "ban", "evade", "next"] as const;
     return [
@@ -104,7 +104,7 @@ function vectorOf(
     room,
     events,
     expect: { ok: expected.map(([, fate]) => fate) },
-    source: sources,
+    source: sourcesFor(version, ...sources),
   });
 }
 
@@ -128,7 +128,7 @@ function spoiled(pool: Pool, version: string, text: string): Vector {
     room,
     events: [...names.map((name) => ids.get(name) ?? name), ...forms.map(([event]) => event)],
     expect: { ok: [...names.map((): Fate => "accepted"), ...forms.map(([, fate]) => fate)] },
-    source: sources,
+    source: sourcesFor(version, ...sources),
   });
 }
 

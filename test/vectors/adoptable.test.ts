@@ -14,7 +14,7 @@ import { expand } from "../../scripts/vectors/expand.js";
 import { build, digest, texts } from "../../scripts/vectors/main.js";
 import type { Confirmed } from "../../scripts/vectors/main.js";
 import { received } from "../../scripts/vectors/receipts.js";
-import { versionOf, versions } from "../../scripts/vectors/model.js";
+import { I1, versionOf, versions } from "../../scripts/vectors/model.js";
 import type { Source, Vector } from "../../scripts/vectors/model.js";
 
 const folder = new URL("../../fixtures/vectors/v1/", import.meta.url);
@@ -183,6 +183,32 @@ describe("the answers", () => {
       const rules = Object.keys(versionOf(version).rules.auth.numbering).filter((rule) => !elsewhere.includes(rule));
       expect(rules.filter((rule) => !ids.has(`auth/${version}/${rule}`))).toEqual([]);
     }
+  });
+  it("room version I.1 has answers of every kind but resolution, which come from the draft alone", () => {
+    const own = all.flatMap(([path, vectors]) =>
+      vectors.filter((vector) => vector.room_version === I1).map((vector) => [path, vector] as const),
+    );
+    expect([...new Set(own.map(([path]) => path))]).toEqual([
+      "canonical-json.jsonl",
+      "redaction.jsonl",
+      "event-ids.jsonl",
+      "signatures.jsonl",
+      "auth.jsonl",
+      "receipts.jsonl",
+    ]);
+    for (const [, { id, source }] of own) {
+      expect(source[0], id).toMatchObject({
+        by: "spec",
+        section: expect.stringMatching(/^5\. Room Version I\.1/) as string,
+      });
+      expect(
+        source.every(({ by }) => by === "spec"),
+        id,
+      ).toBe(true);
+    }
+    const rules = own.filter(([path]) => path === "auth.jsonl").map(([, { expect: answer }]) => answer);
+    expect(rules.some((answer) => "ok" in answer && answer.ok === false)).toBe(true);
+    expect(own.some(([, vector]) => JSON.stringify(vector).includes("m.text"))).toBe(true);
   });
   it("implementations are named where this very question was put to them, and nowhere else", () => {
     let named = 0;
