@@ -43,13 +43,15 @@ export class LevelMaps {
    * beginning and the same end. What lies between is not compared here.
    */
   unlikeKeys(current: JsonObject, next: JsonObject): UnlikeKeys {
-    const [a, b] = [this.#entriesOf(current), this.#entriesOf(next)];
+    const a = this.#entriesOf(current);
+    const b = this.#entriesOf(next);
     const changed: string[] = [];
     const start = sameBeginning(a, b, changed);
+    if (start === a.keys.length && start === b.keys.length) return { current: changed, next: changed };
     const end = sameEnd(a, b, start);
     return {
-      current: [...changed, ...a.keys.slice(start, a.keys.length - end)],
-      next: [...changed, ...b.keys.slice(start, b.keys.length - end)],
+      current: changed.concat(a.keys.slice(start, a.keys.length - end)),
+      next: changed.concat(b.keys.slice(start, b.keys.length - end)),
     };
   }
 
@@ -81,7 +83,8 @@ function sameBeginning(a: Entries, b: Entries, changed: string[]): number {
 function sameEnd(a: Entries, b: Entries, start: number): number {
   const most = Math.min(a.keys.length, b.keys.length) - start;
   for (let back = 0; back < most; back++) {
-    const [i, j] = [a.keys.length - 1 - back, b.keys.length - 1 - back];
+    const i = a.keys.length - 1 - back;
+    const j = b.keys.length - 1 - back;
     if (a.keys[i] !== b.keys[j] || !isSameLevel(a.values[i], b.values[j])) return back;
   }
   return most;

@@ -49,8 +49,8 @@ function checkAuthorisingSignature(judge: Judge): AuthVerdict | undefined {
 
 function checkJoin(judge: Judge, target: string): AuthVerdict {
   const { event, create, rules } = judge;
-  const [prev, ...others] = event.prevEvents;
-  if (prev === create.eventId && others.length === 0 && target === creatorOf(rules, create)) {
+  const isFirst = target === creatorOf(rules, create) && event.prevEvents.length === 1;
+  if (isFirst && event.prevEvents[0] === create.eventId) {
     return judge.allow("member.join.first");
   }
   if (event.sender !== target) return judge.reject("member.join.sender", "nobody can join for somebody else");

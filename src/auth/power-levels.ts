@@ -85,8 +85,9 @@ function checkUsers(judge: Judge): AuthVerdict | undefined {
 
 function checkScalars(judge: Judge, current: JsonObject): AuthVerdict | undefined {
   const rule: ChangeRules = { current: "power-levels.scalar-current", next: "power-levels.scalar-new" };
+  const change = { what: "content", before: current, after: judge.event.content, rule };
   for (const key of scalars) {
-    const change = { what: "content", before: current, after: judge.event.content, rule };
+    if (isSameLevel(get(change.before, key), get(change.after, key))) continue;
     const refused = checkSide(judge, change, "current", key) ?? checkSide(judge, change, "next", key);
     if (refused !== undefined) return refused;
   }

@@ -9,15 +9,18 @@ export type ConflictedKeys = ReadonlyMap<number, readonly number[]>;
 /** Keys at which the states differ; a key that one of them lacks differs too. Costs what differs. */
 export function conflictedKeys(states: readonly StateMap[]): ConflictedKeys {
   const [first, ...others] = states;
-  const keys = new Set<number>();
-  if (first === undefined) return new Map();
-  for (const other of others) first.diff(other, (key) => keys.add(key));
-  const conflicted = new Map<number, readonly number[]>();
-  for (const key of keys) {
-    const candidates = new Set<number>();
-    for (const state of states) candidates.add(state.get(key));
-    candidates.delete(ABSENT);
-    conflicted.set(key, [...candidates]);
+  const conflicted = new Map<number, number[]>();
+  if (first === undefined) return conflicted;
+  for (const other of others) {
+    first.diff(other, (key, mine) => {
+      if (!conflicted.has(key)) conflicted.set(key, mine === ABSENT ? [] : [mine]);
+    });
+  }
+  for (const [key, candidates] of conflicted) {
+    for (const other of others) {
+      const event = other.get(key);
+      if (event !== ABSENT && !candidates.includes(event)) candidates.push(event);
+    }
   }
   return conflicted;
 }

@@ -49,18 +49,30 @@ export function powerEvents(index: RoomIndex, fullConflictedSet: ReadonlySet<num
   return found;
 }
 
+/** Where in a state the sender's level comes from. */
+interface LevelKeys {
+  readonly powerLevels: number;
+  readonly create: number;
+}
+
+function levelKeysOf(index: RoomIndex): LevelKeys {
+  return { powerLevels: powerLevelsKey(index), create: index.keyNumber("m.room.create", "") };
+}
+
+function powerLevelsKey(index: RoomIndex): number {
+  return index.keyNumber("m.room.power_levels", "");
+}
+
 /** The level of an event's sender by the event's own auth events (SR5). */
-export function senderLevel(index: RoomIndex, number: number, event: RoomEvent, missing: Missing): Level {
-  const powerKey = index.keyNumber("m.room.power_levels", "");
-  const createKey = index.keyNumber("m.room.create", "");
+function senderLevel(index: RoomIndex, number: number, event: RoomEvent, keys: LevelKeys, missing: Missing): Level {
   let create = index.impliedCreate(event.roomId);
   let powerLevels = ABSENT;
   const { links } = index;
   for (let link = links.first(number), end = links.end(number); link < end; link++) {
     const cited = links.at(link);
     if (!links.has(cited)) missing.events.add(index.idOf(cited));
-    else if (index.keyOf(cited) === powerKey) powerLevels = cited;
-    else if (index.keyOf(cited) === createKey) create = cited;
+    else if (index.keyOf(cited) === keys.powerLevels) powerLevels = cited;
+    else if (index.keyOf(cited) === keys.create) create = cited;
   }
   const createEvent = create === ABSENT ? undefined : index.eventOf(create);
   if (createEvent === undefined) return 0;
@@ -94,19 +106,22 @@ export function sortByPower(index: RoomIndex, numbers: ReadonlySet<number>, miss
   const waiting = new Map<number, number>();
   const children = new Map<number, number[]>();
   const heap = new Heap(byPower);
+  const keys = levelKeysOf(index);
   const rank = (number: number): Ranked | undefined => {
     const event = index.eventOf(number);
-    return event === undefined ? undefined : { number, event, level: senderLevel(index, number, event, missing) };
+    return event === undefined ? undefined : { number, event, level: senderLevel(index, number, event, keys, missing) };
   };
   const { links } = index;
   for (const number of numbers) {
-    const parents = new Set<number>();
+    // Whoever is cited twice counts twice, here and where the count goes down.
+    let cited = 0;
     for (let link = links.first(number), end = links.end(number); link < end; link++) {
-      if (numbers.has(links.at(link))) parents.add(links.at(link));
+      if (!numbers.has(links.at(link))) continue;
+      append(children, links.at(link), number);
+      cited++;
     }
-    waiting.set(number, parents.size);
-    for (const parent of parents) append(children, parent, number);
-    if (parents.size === 0) heap.push(rank(number));
+    waiting.set(number, cited);
+    if (cited === 0) heap.push(rank(number));
   }
   const sorted: Ranked[] = [];
   for (let next = heap.pop(); next !== undefined; next = heap.pop()) {
@@ -168,8 +183,7 @@ class Heap {
 }
 
 /** The power-levels event with the empty state key among an event's auth events, or -1 (SR15). */
-function citedPowerLevels(index: RoomIndex, number: number, missing: Missing): number {
-  const powerKey = index.keyNumber("m.room.power_levels", "");
+function citedPowerLevels(index: RoomIndex, powerKey: number, number: number, missing: Missing): number {
   const { links } = index;
   for (let link = links.first(number), end = links.end(number); link < end; link++) {
     const cited = links.at(link);
@@ -181,8 +195,9 @@ function citedPowerLevels(index: RoomIndex, number: number, missing: Missing): n
 
 /** From the resolved power levels back along cited power levels to the first; empty without resolved ones. */
 export function mainlineOf(index: RoomIndex, powerLevels: number, missing: Missing): readonly number[] {
+  const key = powerLevelsKey(index);
   const mainline: number[] = [];
-  for (let at = powerLevels; at !== ABSENT; at = citedPowerLevels(index, at, missing)) mainline.push(at);
+  for (let at = powerLevels; at !== ABSENT; at = citedPowerLevels(index, key, at, missing)) mainline.push(at);
   return mainline;
 }
 
@@ -203,13 +218,14 @@ export function sortByMainline(
   mainline: readonly number[],
   missing: Missing,
 ): readonly Positioned[] {
+  const key = powerLevelsKey(index);
   const positions = new Map<number, number>();
   mainline.forEach((number, position) => positions.set(number, position));
   const sorted: Positioned[] = [];
   for (const number of numbers) {
     const event = index.eventOf(number);
     if (event === undefined) missing.events.add(index.idOf(number));
-    else sorted.push({ number, event, position: positionOf(index, number, positions, missing) });
+    else sorted.push({ number, event, position: positionOf(index, key, number, positions, missing) });
   }
   return sorted.sort((a, b) => {
     if (a.position !== b.position) return a.position > b.position ? -1 : 1;
@@ -218,11 +234,17 @@ export function sortByMainline(
 }
 
 /** The event itself is not looked up: its position is that of the power levels it cites (SR7). */
-function positionOf(index: RoomIndex, number: number, positions: Map<number, number>, missing: Missing): number {
+function positionOf(
+  index: RoomIndex,
+  powerKey: number,
+  number: number,
+  positions: Map<number, number>,
+  missing: Missing,
+): number {
   const walked: number[] = [];
   let position: number | undefined;
-  let at = citedPowerLevels(index, number, missing);
-  for (; at !== ABSENT; at = citedPowerLevels(index, at, missing)) {
+  let at = citedPowerLevels(index, powerKey, number, missing);
+  for (; at !== ABSENT; at = citedPowerLevels(index, powerKey, at, missing)) {
     position = positions.get(at);
     if (position !== undefined) break;
     walked.push(at);
