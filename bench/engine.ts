@@ -1,5 +1,7 @@
 /** The engine of one room: what an event costs, by how it comes and how large the room is, signatures aside. */
 import { performance } from "node:perf_hooks";
+import { nodeSha256 } from "../src/adapters/node-crypto/index.js";
+import { useSha256 } from "../src/crypto/index.js";
 import type { Room } from "../src/engine/index.js";
 import { contentHash, eventIdOf } from "../src/event/index.js";
 import type { JsonObject } from "../src/json/index.js";
@@ -25,8 +27,11 @@ const ROUNDS = 7;
 const PER_ROUND = 1_000;
 /** Two state events and a message. */
 const PER_FORK = 3;
+const FORK = "fork of two state events and a message that merges them";
 /** What no receiver can do without: the two hashes of a message, from its parsed JSON. */
 const FLOOR = "both hashes of a message";
+/** As a server on Node hashes, by `useSha256(nodeSha256)`. Other rows hash in JavaScript, as the library by itself. */
+const BY_NODE = ", SHA-256 by Node";
 export const sizes: readonly number[] = [100, 10_000];
 
 /** One way for events to come, round after round into the same room. */
@@ -36,6 +41,7 @@ interface Course {
   /** How many of what its name says one round is. */
   readonly operations: number;
   readonly run: (round: number) => Promise<void> | void;
+  readonly byNode: boolean;
   readonly times: number[];
 }
 
@@ -55,17 +61,20 @@ export async function measureEngine(): Promise<EngineReport> {
   for (const members of sizes) courses.push(...(await coursesOf(members)));
   for (let round = -1; round < ROUNDS; round++) {
     for (const course of courses) {
+      useSha256(course.byNode ? nodeSha256 : undefined);
       sweepYoung();
       const before = performance.now();
       await course.run(round + 1);
       if (round >= 0) course.times.push((performance.now() - before) / course.operations);
     }
   }
-  const rows = courses.map((course) => rowOf("engine", nameOf(course), course.times));
-  const floor = rows.find(({ name }) => name === FLOOR);
+  useSha256(undefined);
+  const rows = courses.map((course) => rowOf("engine, one room", nameOf(course), course.times));
+  const floors = [false, true].map((byNode) => rows[courses.findIndex((one) => one.byNode === byNode)]);
+  const floorOf = (at: number): Row | undefined => floors[courses[at]?.byNode === true ? 1 : 0];
   return {
     rows: [
-      ...rows.map((row) => compared(row, row === floor ? undefined : floor)),
+      ...rows.map((row, at) => compared(row, row === floorOf(at) ? undefined : floorOf(at))),
       ...(await floods()),
       ...(await mergeRows()),
     ],
@@ -74,7 +83,7 @@ export async function measureEngine(): Promise<EngineReport> {
 }
 
 function nameOf({ name, members }: Pick<Course, "name" | "members">): string {
-  return name === FLOOR ? name : `${members.toLocaleString("en")} members: ${name}`;
+  return name.startsWith(FLOOR) ? name : `${members.toLocaleString("en")} members: ${name}`;
 }
 
 async function coursesOf(members: number): Promise<readonly Course[]> {
@@ -83,7 +92,8 @@ async function coursesOf(members: number): Promise<readonly Course[]> {
   const base: Base = { members, chronicle, answer };
   const courses: Course[] = [];
   const add = (name: string, run: Course["run"], operations: number = PER_ROUND): void => {
-    courses.push({ name, members, operations, run, times: [] });
+    const byNode = name.endsWith(BY_NODE);
+    courses.push({ name, members, operations, run, byNode, times: [] });
   };
   const speaker = (at: number): string => userOf(1 + (at % (members - 1)));
   const messages = chunksOf(base, (line, at) => [line.say(speaker(at), at).json]);
@@ -97,8 +107,18 @@ async function coursesOf(members: number): Promise<readonly Course[]> {
   }
   const forks = forked(base);
   for (const perCall of [1, 51]) {
-    const name = `fork of two state events and a message that merges them, ${perCall} in a transaction`;
+    const name = `${FORK}, ${perCall} in a transaction`;
     add(name, await delivery(base, forks, perCall), Math.ceil(PER_ROUND / PER_FORK));
+  }
+  if (members === sizes[0]) {
+    add(FLOOR + BY_NODE, hashing(chronicle, messages));
+    for (const perCall of [1, 50]) {
+      add(`messages, ${perCall} in a transaction${BY_NODE}`, await delivery(base, messages, perCall));
+    }
+    for (const perCall of [1, 51]) {
+      const name = `${FORK}, ${perCall} in a transaction${BY_NODE}`;
+      add(name, await delivery(base, forks, perCall), Math.ceil(PER_ROUND / PER_FORK));
+    }
   }
   const watched = await joined(base);
   watched.subscribe(() => undefined);

@@ -9,7 +9,6 @@ import { redact } from "../event/redact.js";
 import type { Pdu } from "../event/pdu.js";
 import { planSignatures, requiredSigners, settleSignatures } from "../event/signatures.js";
 import type { KeyLookup, SignatureReport, VerifyKey } from "../event/signatures.js";
-import { isServerName } from "../ids/grammar.js";
 import { get, isObject } from "../json/value.js";
 import type { JsonObject } from "../json/value.js";
 import { ok, refuse } from "../errors.js";
@@ -23,6 +22,7 @@ import type { RoomVersionRules } from "../rules/model.js";
 import { mayRedecide } from "./decide.js";
 import type { Candidate, Mode } from "./decide.js";
 import { completes, verdictOf } from "./held.js";
+import type { Held } from "./held.js";
 import type { RoomMemory } from "./memory.js";
 
 /** What checks 1 to 3 came to, for one event. */
@@ -57,17 +57,18 @@ interface Parsed {
   readonly forms: EventForms | undefined;
 }
 
-/** What was not known before, with its signatures on their way. */
+/** What was not known before, while its signatures are verified. */
 interface Fresh {
+  readonly kind: "fresh";
   readonly pdu: Pdu;
   readonly hashMatches: boolean;
+  readonly newAt: Candidate["newAt"];
 }
 
-/** Some of the values, as far as they are known before their signatures are. */
+/** Some of the values, as far as they are known without their signatures. */
 interface Begun {
-  readonly parsed: readonly Result<Pdu>[];
-  readonly known: ReadonlyMap<string, Admission>;
-  readonly fresh: readonly Fresh[];
+  readonly read: readonly (Admission | Fresh)[];
+  /** Of those that are fresh. */
   readonly reports: Promise<readonly SignatureReport[]>;
 }
 
@@ -77,8 +78,10 @@ export async function admit(
   values: readonly unknown[],
   options: AdmitOptions,
 ): Promise<readonly Admission[]> {
-  const keys = new KeyBook(context.keys);
-  if (values.length > AT_A_TIME) await keys.ask(requestsOfAll(context.memory.version.rules, values), options.cancel);
+  const book = new KeyBook(context.keys);
+  // One look-up for all, because a server that does not answer is waited for.
+  const together = values.length > AT_A_TIME;
+  if (together) await book.ask(values, (value) => keyRequestsIn(context.memory.version.rules, value), options.cancel);
   const admissions: Admission[] = [];
   const begun: Begun[] = [];
   const finishOldest = async (): Promise<void> => {
@@ -86,7 +89,7 @@ export async function admit(
     if (oldest !== undefined) for (const one of await finish(context, oldest, options)) admissions.push(one);
   };
   for (let at = 0; at < values.length; at += AT_A_TIME) {
-    begun.push(await begin(context, keys, values.slice(at, at + AT_A_TIME), options));
+    begun.push(await begin(context, book, together, values.slice(at, at + AT_A_TIME), options));
     if (begun.length >= AHEAD) await finishOldest();
   }
   while (begun.length > 0) await finishOldest();
@@ -95,62 +98,64 @@ export async function admit(
 
 async function begin(
   context: AdmitContext,
-  keys: KeyBook,
+  book: KeyBook,
+  together: boolean,
   values: readonly unknown[],
   options: AdmitOptions,
 ): Promise<Begun> {
-  const { memory, storage } = context;
+  const { memory, storage, keys } = context;
   const { rules } = memory.version;
   const parsed = values.map((value) => parseFor(memory, value, options.mode));
-  const all = parsed.flatMap((result) => (result.ok ? [result.value] : []));
-  await memory.load(storage, [...new Set(all.map(({ pdu }) => pdu.eventId))], options.cancel);
-  const known = new Map<string, Admission>();
-  const fresh: Parsed[] = [];
-  for (const one of all) {
-    const { eventId } = one.pdu;
-    const admission = known.get(eventId) ?? knownBefore(memory, one.pdu, options);
-    if (admission === undefined) fresh.push(one);
-    else known.set(eventId, admission);
+  // Storage is read at this revision, or later.
+  const now = { revision: memory.record?.revision };
+  const ids = new Set<string>();
+  for (const one of parsed) if (one.ok) ids.add(one.value.pdu.eventId);
+  const loaded = await memory.load(storage, [...ids], options.cancel);
+  const found = new Map<string, Held>(loaded.map((held) => [held.event.eventId, held]));
+  const unverified: Parsed[] = [];
+  const read = parsed.map((one): Admission | Fresh => {
+    if (!one.ok) return { kind: "refused", verdict: { verdict: "malformed", refusal: one.error } };
+    const { pdu, forms } = one.value;
+    const held = found.get(pdu.eventId);
+    const known = knownBefore(memory, held, pdu, options);
+    if (known !== undefined) return known;
+    unverified.push(one.value);
+    return {
+      kind: "fresh",
+      pdu,
+      hashMatches: contentHashMatches(pdu.json, forms),
+      newAt: held === undefined ? now : undefined,
+    };
+  });
+  if (!together || values.some((value) => typeof value === "string")) {
+    await book.ask(unverified, ({ pdu }) => keyRequests(rules, pdu), options.cancel);
   }
-  await keys.ask(
-    fresh.flatMap(({ pdu }) => keyRequests(rules, pdu)),
-    options.cancel,
-  );
-  const reports = verifyBy(keys.lookup, rules, context.keys, fresh, options.cancel);
-  // Whoever waits for it hears of a failure; it is no failure of nobody's before that.
+  const reports = verifyBy(book.lookup, rules, keys, unverified, options.cancel);
+  // Whoever waits for it hears of a failure; before that it is no failure of nobody's.
   reports.catch(() => undefined);
-  return {
-    parsed: parsed.map((one) => (one.ok ? ok(one.value.pdu) : one)),
-    known,
-    fresh: fresh.map(({ pdu, forms }) => ({ pdu, hashMatches: contentHashMatches(pdu.json, forms) })),
-    reports,
-  };
+  return { read, reports };
 }
 
 async function finish(context: AdmitContext, begun: Begun, options: AdmitOptions): Promise<readonly Admission[]> {
-  const { parsed, known, fresh } = begun;
   const { rules } = context.memory.version;
   const reports = await begun.reports;
-  const checked = new Map<Pdu, Admission>();
-  for (const [place, { pdu, hashMatches }] of fresh.entries()) {
-    const report = reports[place];
+  const admissions: Admission[] = [];
+  let place = 0;
+  for (const one of begun.read) {
+    if (one.kind !== "fresh") {
+      admissions.push(one);
+      continue;
+    }
+    const { pdu } = one;
+    const report = reports[place++];
     const refused = report === undefined ? undefined : refusedBy(pdu, report);
-    if (refused !== undefined) checked.set(pdu, { kind: "refused", verdict: refused });
+    if (refused !== undefined) admissions.push({ kind: "refused", verdict: refused });
     else {
       const policy = options.mode === "live" ? await policyOf(context, pdu, options) : undefined;
-      checked.set(pdu, { kind: "candidate", candidate: candidateOf(rules, pdu, hashMatches, options, policy) });
+      admissions.push({ kind: "candidate", candidate: candidateOf(rules, one, options, policy) });
     }
   }
-  return parsed.map((result) => {
-    if (!result.ok) return { kind: "refused", verdict: { verdict: "malformed", refusal: result.error } };
-    const pdu = result.value;
-    const admission = known.get(pdu.eventId) ?? checked.get(pdu);
-    return admission ?? { kind: "refused", verdict: { verdict: "malformed", refusal: lost(pdu) } };
-  });
-}
-
-function lost(pdu: Pdu): Refusal {
-  return { code: "bad_format", reason: "the event was given twice in different copies", events: [pdu.eventId] };
+  return admissions;
 }
 
 /** Backfill and states tolerate more references than a live event may have (digest SZ3). */
@@ -164,11 +169,15 @@ function parseFor(memory: RoomMemory, value: unknown, mode: Mode): Result<Parsed
 }
 
 /** Duplicates cost a look-up, and what was verified before is not verified again. */
-function knownBefore(memory: RoomMemory, pdu: Pdu, options: AdmitOptions): Admission | undefined {
+function knownBefore(
+  memory: RoomMemory,
+  held: Held | undefined,
+  pdu: Pdu,
+  options: AdmitOptions,
+): Admission | undefined {
   const { eventId } = pdu;
   const { mode } = options;
   const { rules } = memory.version;
-  const held = memory.held(eventId);
   if (held !== undefined && !completes(rules, held, pdu)) {
     const { event, hashMismatch } = held;
     if (!mayRedecide(held, mode)) {
@@ -196,14 +205,13 @@ async function policyOf(
 /** Check 3: an event whose content hash does not match goes on as its redacted copy. */
 function candidateOf(
   rules: RoomVersionRules,
-  pdu: Pdu,
-  hashMatches: boolean,
-  { origin, mode }: Pick<AdmitOptions, "origin" | "mode">,
+  { pdu, hashMatches, newAt }: Fresh,
+  { origin, mode }: AdmitOptions,
   policy: PolicyRefusal | undefined,
 ): Candidate {
-  if (hashMatches) return { event: pdu, hashMismatch: false, origin, mode, policy };
+  if (hashMatches) return { event: pdu, hashMismatch: false, origin, mode, policy, newAt };
   const copy = readPdu(rules, redact(rules, pdu.json), { counts: "tolerated", eventId: pdu.eventId });
-  return { event: copy.ok ? copy.value : pdu, hashMismatch: true, origin, mode, policy };
+  return { event: copy.ok ? copy.value : pdu, hashMismatch: true, origin, mode, policy, newAt };
 }
 
 function refusedBy({ eventId }: Pdu, report: SignatureReport): Verdict | undefined {
@@ -226,15 +234,12 @@ export async function verifySignatures(
   cancel: Cancel | undefined,
 ): Promise<readonly SignatureReport[]> {
   const book = new KeyBook(keys);
-  await book.ask(
-    pdus.flatMap((pdu) => keyRequests(rules, pdu)),
-    cancel,
-  );
+  await book.ask(pdus, (pdu) => keyRequests(rules, pdu), cancel);
   const parsed = pdus.map((pdu) => ({ pdu, forms: undefined }));
   return verifyBy(book.lookup, rules, keys, parsed, cancel);
 }
 
-/** The keys that were looked up for one call: each is asked for once, for the latest time at which it is wanted. */
+/** The keys that were looked up for one call: each is asked for once, unless it is wanted for a later time then. */
 class KeyBook {
   readonly #keys: Keys;
   /** By server and key id. */
@@ -246,13 +251,18 @@ class KeyBook {
 
   readonly lookup: KeyLookup = (server, keyId) => this.#known.get(server)?.get(keyId)?.key;
 
-  /** Asks for those that were not asked for; all at once, because a server that does not answer is waited for. */
-  async ask(requests: readonly KeyRequest[], cancel: Cancel | undefined): Promise<void> {
+  async ask<T>(
+    of: readonly T[],
+    requests: (one: T) => readonly KeyRequest[],
+    cancel: Cancel | undefined,
+  ): Promise<void> {
     const latest = new Map<string, Map<string, KeyRequest>>();
-    for (const request of requests) {
-      const { server, keyId, validAt } = request;
-      const before = this.#known.get(server)?.get(keyId) ?? latest.get(server)?.get(keyId);
-      if (before === undefined || before.validAt < validAt) entriesOf(latest, server).set(keyId, request);
+    for (const one of of) {
+      for (const request of requests(one)) {
+        const { server, keyId, validAt } = request;
+        const before = latest.get(server)?.get(keyId) ?? this.#known.get(server)?.get(keyId);
+        if (before === undefined || before.validAt < validAt) entriesOf(latest, server).set(keyId, request);
+      }
     }
     const wanted = [...latest.values()].flatMap((ofServer) => [...ofServer.values()]);
     if (wanted.length === 0) return;
@@ -300,33 +310,18 @@ function keyRequests(rules: RoomVersionRules, event: Signed): readonly KeyReques
 }
 
 /**
- * The same for many values that were not checked yet, so that their keys are looked up together. It decides nothing:
- * what is asked for in vain is asked for in vain, and what is not is asked for when its turn comes.
+ * The same of a value that was not checked yet, so that the keys of many are looked up together. Of an object that
+ * passes the check it is the same; text is not read for it.
  */
-function requestsOfAll(rules: RoomVersionRules, values: readonly unknown[]): readonly KeyRequest[] {
-  const places = new Map<string, Map<string, number>>();
-  const requests: KeyRequest[] = [];
-  for (const value of values) {
-    for (const request of requestsOf(rules, value)) {
-      const ofServer = entriesOf(places, request.server);
-      const place = ofServer.get(request.keyId);
-      const known = place === undefined ? undefined : requests[place];
-      if (place === undefined || known === undefined) ofServer.set(request.keyId, requests.push(request) - 1);
-      else if (known.validAt < request.validAt) requests[place] = request;
-    }
-  }
-  return requests.filter(({ server }) => isServerName(server, "historical"));
-}
-
-function requestsOf(rules: RoomVersionRules, value: unknown): readonly KeyRequest[] {
+function keyRequestsIn(rules: RoomVersionRules, value: unknown): readonly KeyRequest[] {
   try {
     if (typeof value !== "object" || value === null) return [];
     const json = value as JsonObject;
     const [type, sender, eventId] = [get(json, "type"), get(json, "sender"), get(json, "event_id") ?? ""];
     const [content, originServerTs] = [get(json, "content"), get(json, "origin_server_ts")];
     if (typeof type !== "string" || typeof sender !== "string" || typeof eventId !== "string") return [];
-    if (!isObject(content) || typeof originServerTs !== "number") return [];
-    return keyRequests(rules, { json, type, sender, content, eventId, originServerTs });
+    if (!isObject(content) || !Number.isSafeInteger(originServerTs)) return [];
+    return keyRequests(rules, { json, type, sender, content, eventId, originServerTs: originServerTs as number });
   } catch {
     // It is no plain data, as the check will say.
     return [];

@@ -41,6 +41,8 @@ export interface Candidate {
   readonly givenState?: readonly string[];
   /** As it was decided by a partial state, where that is decided again. */
   readonly again?: Held;
+  /** At this revision of the room, if it is given, storage did not have the event. */
+  readonly newAt?: { readonly revision: number | undefined } | undefined;
 }
 
 /** Ancestors or auth events that are not here. */

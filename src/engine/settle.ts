@@ -414,23 +414,33 @@ function asHeld(candidate: Candidate, held: Held): Candidate {
 
 /** Whatever an event cites among the others stands before it. Cycles, which hostile ids can form, are cut somewhere. */
 function inCausalOrder(candidates: readonly Candidate[]): readonly Candidate[] {
-  const byId = new Map<string, Candidate>(candidates.map((candidate) => [candidate.event.eventId, candidate]));
+  const placeOf = new Map<string, number>();
+  for (const [place, { event }] of candidates.entries()) placeOf.set(event.eventId, place);
   const ordered: Candidate[] = [];
-  const entered = new Set<string>();
-  const stack: string[] = candidates.map(({ event }) => event.eventId as string).reverse();
-  for (let id = stack.at(-1); id !== undefined; id = stack.at(-1)) {
-    const candidate = byId.get(id);
-    if (candidate === undefined || entered.has(id)) {
-      stack.pop();
-      // Its ancestors stand in the list by now; what is left is to take it itself, once.
-      if (candidate !== undefined && byId.delete(id)) ordered.push(candidate);
-      continue;
-    }
-    entered.add(id);
-    const { prevEvents, authEvents } = candidate.event;
-    // A state that was given is made of events that are here or among these: one that comes later would be missing.
-    for (const cited of [prevEvents, authEvents, candidate.givenState ?? []].flat()) {
-      if (byId.has(cited) && !entered.has(cited)) stack.push(cited);
+  // Numbers in place of ids: sorting 100,000 events by their ids took a tenth of deciding them.
+  const entered = new Uint8Array(candidates.length);
+  const done = new Uint8Array(candidates.length);
+  const stack: number[] = [];
+  const enter = (id: string): void => {
+    const place = placeOf.get(id);
+    if (place !== undefined && entered[place] === 0) stack.push(place);
+  };
+  for (const { event } of candidates) {
+    enter(event.eventId);
+    for (let place = stack.at(-1); place !== undefined; place = stack.at(-1)) {
+      const candidate = candidates[place];
+      if (candidate === undefined || entered[place] === 1) {
+        stack.pop();
+        // Its ancestors stand in the list by now; what is left is to take it itself, once.
+        if (candidate !== undefined && done[place] === 0) ordered.push(candidate);
+        done[place] = 1;
+        continue;
+      }
+      entered[place] = 1;
+      // A state that was given is made of events that are here or among these: one that comes later would be missing.
+      for (const id of candidate.event.prevEvents) enter(id);
+      for (const id of candidate.event.authEvents) enter(id);
+      for (const id of candidate.givenState ?? []) enter(id);
     }
   }
   return ordered;

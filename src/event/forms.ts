@@ -41,7 +41,8 @@ export class EventForms {
   /** The content hash as it should be. */
   contentHash(): Uint8Array {
     let text = "{";
-    for (const [at, key] of this.#keys.entries()) {
+    for (let at = 0; at < this.#keys.length; at++) {
+      const key = this.#keys[at];
       if (key !== "hashes" && key !== "signatures" && key !== "unsigned") text = append(text, this.#members[at]);
     }
     return sha256(text + "}");
@@ -52,7 +53,8 @@ export class EventForms {
     if (this.#signedBytes !== undefined) return this.#signedBytes;
     const { topLevel } = this.#rules.redaction;
     let text = "{";
-    for (const [at, key] of this.#keys.entries()) {
+    for (let at = 0; at < this.#keys.length; at++) {
+      const key = this.#keys[at] ?? "";
       if (key === "content") text = append(text, this.#content(at));
       else if (key !== "signatures" && key !== "unsigned" && topLevel.includes(key)) {
         text = append(text, this.#members[at]);

@@ -60,11 +60,13 @@ function workIn(admissions: readonly Admission[]): Map<string, Candidate> {
 export async function fetchFor(core: RoomCore, work: Map<string, Candidate>, options: ReceiveOptions): Promise<void> {
   const { transport, observer, clock, limits, server } = core.host;
   const { origin, via = [], outsider = false } = options;
-  const others = [...new Set([origin, ...via, ...core.servers])].filter((name) => name !== server);
-  const servers = outsider ? [origin] : others;
-  if (servers.length === 0) return;
-  // Nearly always nothing is: a deadline and a fetcher would cost a quarter of what a message costs.
-  if (!(await isLacking({ ...core.admitting, servers, cancel: options.cancel }, work))) return;
+  const others = (): readonly string[] =>
+    [...new Set([origin, ...via, ...core.servers])].filter((name) => name !== server);
+  const likeliest = outsider || origin !== server ? [origin] : others();
+  if (likeliest.length === 0) return;
+  // Nearly always nothing is: a deadline, a fetcher and a list of servers would cost a third of what a message costs.
+  if (!(await isLacking({ ...core.admitting, servers: likeliest, cancel: options.cancel }, work))) return;
+  const servers = outsider ? [origin] : others();
   await withDeadline(clock, limits.fetchTime, options.cancel, (cancel) =>
     fetchMissing({ ...core.admitting, transport, observer, servers, outsider, cancel }, work),
   );

@@ -19,18 +19,30 @@ export class ForgottenError extends UsageError {
   }
 }
 
-/** One read for all that the candidates cite. */
+/**
+ * One read for all that the candidates cite. What storage was found not to have at this revision it does not have: if
+ * another process has written since, this one's commit fails, and all is read again.
+ */
 export async function supplyAll(
   host: Host,
   ws: Workspace,
   candidates: readonly Candidate[],
   cancel: Cancel | undefined,
 ): Promise<void> {
+  const revision = ws.memory.record?.revision;
+  for (const { event, newAt } of candidates) {
+    if (newAt !== undefined && newAt.revision === revision && ws.held(event.eventId) === undefined) {
+      ws.absent.add(event.eventId);
+    }
+  }
   const ids = new Set<string>();
+  const ask = (id: string): void => {
+    if (!ws.absent.has(id)) ids.add(id);
+  };
   for (const { event, mode } of candidates) {
-    ids.add(event.eventId);
-    if (mode !== "import") for (const id of event.prevEvents) ids.add(id);
-    for (const id of event.authEvents) if (ws.index.get(id) === undefined) ids.add(id);
+    ask(event.eventId);
+    if (mode !== "import") for (const id of event.prevEvents) ask(id);
+    for (const id of event.authEvents) if (ws.index.get(id) === undefined) ask(id);
   }
   if (ids.size > 0) await supply(host, ws, { lack: true, events: [...ids], facts: [] }, cancel);
 }
