@@ -1,5 +1,5 @@
 /** Audits and replays as text for people, and as plain data for programs. */
-import { printable } from "./format.js";
+import { printable, renamed } from "./format.js";
 import type { Finding, RoomAudit, Severity } from "./audit.js";
 import type { Remedy } from "./losses.js";
 import type { Replayed } from "./replay-as.js";
@@ -40,9 +40,9 @@ function namingOf(ids: readonly string[], names: ReadonlyMap<string, string> | u
   return (id) => names?.get(id) ?? (known.has(id) && id.length > length + 1 ? `${id.slice(0, length)}…` : id);
 }
 
-/** Text with the events that it speaks of by what they are called; a colon may follow an id. */
+/** Text with the events that it speaks of by what they are called. */
 function named(text: string, naming: Naming): string {
-  return printable(text.replace(/\$[^\s,;()]+?(?=:?(?:[\s,;()]|$))/g, naming));
+  return printable(renamed(text, naming));
 }
 
 const remedies: Readonly<Record<Remedy, string>> = {

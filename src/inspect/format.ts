@@ -36,6 +36,25 @@ export function printable(text: string): string {
   return text.replace(UNSAFE, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
+/** The ids of events in a sentence; a colon may follow one, and be part of one. */
+const EVENT_IDS = /\$[^\s,;()]+?(?=:?(?:[\s,;()]|$))/g;
+
+/** A sentence with what `naming` makes of the ids of events in it. */
+export function renamed(text: string, naming: (eventId: string) => string): string {
+  return text.replace(EVENT_IDS, naming);
+}
+
+/** A sentence cut at the ids of events in it: text and ids by turns, text first. */
+export function cutAtIds(text: string): readonly string[] {
+  const parts: string[] = [];
+  let end = 0;
+  for (const { 0: id, index } of text.matchAll(EVENT_IDS)) {
+    parts.push(text.slice(end, index), id);
+    end = index + id.length;
+  }
+  return [...parts, text.slice(end)];
+}
+
 /** Columns padded to their widest cell; the last one is not padded. */
 function table(rows: readonly (readonly string[])[], indent: string): readonly string[] {
   const widths: number[] = [];

@@ -9,6 +9,14 @@ const MOST_PASTED = 20_000;
 /** Files beyond this are handed over as files and cannot be shared by link. */
 const MOST_AS_TEXT = 4 * 1024 * 1024;
 
+/** A room in a few lines, for who has none. */
+const EXAMPLE = `create: alice creates
+alice joins
+open: alice rules public
+one: alice names "One"
+two: alice names "Two" after open
+merge: alice says "Which is it?" after one, two`;
+
 export interface DropZoneProps {
   readonly busy: boolean;
   /** Rooms that came with the site. */
@@ -76,9 +84,10 @@ export function DropZone({ busy, isSite, examples, onSource }: DropZoneProps) {
         }}
       >
         <label>
-          Or paste events
+          Or paste events, or write a small room
           <textarea
             rows={8}
+            placeholder={EXAMPLE}
             spellcheck={false}
             value={text}
             onPaste={(event) => {
@@ -110,8 +119,9 @@ export function DropZone({ busy, isSite, examples, onSource }: DropZoneProps) {
       )}
       <p class="quiet">
         It reads arrays and lines of federation PDUs, answers of send_join, state, backfill, get_missing_events and
-        transactions, rows of Synapse's event_json, and small rooms written a line each. What the client-server API
-        gives out lacks the graph: its events have no parents and no auth events.
+        transactions, rows of Synapse's event_json and answers of its admin API, scenarios of tardis, events with
+        placeholders for ids, and small rooms written a line each. What the client-server API gives out lacks the graph:
+        its events have no parents and no auth events.
       </p>
     </main>
   );

@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import type { NamedEvent } from "../inspect/explain.js";
 import type { GraphEvent } from "../inspect/graph.js";
-import { printable } from "../inspect/format.js";
+import { cutAtIds, printable } from "../inspect/format.js";
 import type { StateEntry } from "../inspect/room.js";
 import type { Client } from "./client.js";
 import {
@@ -229,6 +229,26 @@ export function EventLink({
     <button type="button" class="link" onClick={() => onGo(id)} title={printable(id)}>
       <code>{text ?? shortId(id)}</code>
     </button>
+  );
+}
+
+/** A sentence whose events can be gone to. */
+export function Sentence({
+  text,
+  has,
+  onGo,
+}: {
+  readonly text: string;
+  /** Whether the room has an event of this id. */
+  readonly has: (eventId: string) => boolean;
+  readonly onGo: (eventId: string) => void;
+}) {
+  return (
+    <>
+      {cutAtIds(text).map((part, at) =>
+        at % 2 === 1 && has(part) ? <EventLink id={part} onGo={onGo} /> : printable(part),
+      )}
+    </>
   );
 }
 

@@ -1,7 +1,8 @@
 /** The room at a glance: what was found, what does not agree, who is in it. */
 import type { ComponentChildren } from "preact";
+import { useMemo } from "preact/hooks";
 import { printable } from "../inspect/format.js";
-import { EventLink } from "./event-panel.js";
+import { EventLink, Sentence } from "./event-panel.js";
 import { plural } from "./labels.js";
 import type { AuditFinding, AuditResult, LoadedRoom, SoftFailure, Story } from "./protocol.js";
 import { ComparisonText } from "./resolve-panel.js";
@@ -26,6 +27,8 @@ export function RoomPanel({
   readonly onGo: (eventId: string) => void;
 }) {
   const { graph, signatures, unchecked, disagreements, comparisons, malformed, notes } = room;
+  const ids = useMemo(() => new Set(graph.events.map(({ eventId }) => eventId)), [graph]);
+  const has = (eventId: string): boolean => ids.has(eventId);
   return (
     <div class="room">
       <h2 class="room-id">{printable(room.story?.title ?? graph.roomId ?? "A room")}</h2>
@@ -47,8 +50,11 @@ export function RoomPanel({
         <dt>latest events</dt>
         <dd>
           {room.tips.length === 0 && "unknown"}
-          {room.tips.slice(0, MOST).map((id) => (
-            <EventLink id={id} onGo={onGo} />
+          {room.tips.slice(0, MOST).map((id, at) => (
+            <>
+              {at > 0 && ", "}
+              <EventLink id={id} onGo={onGo} />
+            </>
           ))}
         </dd>
         <dt>signatures</dt>
@@ -64,13 +70,14 @@ export function RoomPanel({
                 .join(", ")}
         </dd>
       </dl>
-      {room.isChecked && <Audit findings={audited?.findings} onAudit={onAudit} onGo={onGo} />}
+      {room.isChecked && <Audit findings={audited?.findings} has={has} onAudit={onAudit} onGo={onGo} />}
       <SoftFailures found={audited?.softFailures ?? []} onGo={onGo} />
       {disagreements.length > 0 && (
         <Section title="Disagreements" count={disagreements.length}>
           {disagreements.slice(0, MOST).map(({ kind, reason, rule, events: [eventId] }) => (
             <li class="is-bad">
-              {kind} {eventId !== undefined && <EventLink id={eventId} onGo={onGo} />} {printable(reason)}{" "}
+              {kind} {eventId !== undefined && <EventLink id={eventId} onGo={onGo} />}{" "}
+              <Sentence text={reason} has={has} onGo={onGo} />{" "}
               {rule !== undefined && <span class="label">{printable(rule)}</span>}
             </li>
           ))}
@@ -124,10 +131,12 @@ const severityWords = { error: "is-bad", warning: "is-warn", note: "is-plain" } 
 
 function Audit({
   findings,
+  has,
   onAudit,
   onGo,
 }: {
   readonly findings: readonly AuditFinding[] | undefined;
+  readonly has: (eventId: string) => boolean;
   readonly onAudit: () => void;
   readonly onGo: (eventId: string) => void;
 }) {
@@ -146,8 +155,12 @@ function Audit({
       {findings.slice(0, MOST).map(({ kind, severity, reason, rule, events: [eventId] }) => (
         <li class={severityWords[severity]}>
           <strong class="said-kind">{`${kind} `}</strong>
-          {eventId !== undefined && <EventLink id={eventId} onGo={onGo} />}
-          {` ${printable(reason)} `}
+          {eventId !== undefined && !reason.includes(eventId) && (
+            <>
+              <EventLink id={eventId} onGo={onGo} />{" "}
+            </>
+          )}
+          <Sentence text={reason} has={has} onGo={onGo} />{" "}
           {rule !== undefined && <span class="label">{printable(rule)}</span>}
         </li>
       ))}
