@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { roomOf, short, Story, tampered, testServer, withKey } from "../support/engine.js";
+import type { Keys } from "../../src/ports/index.js";
+import { keyedHashKeys } from "../../src/testing/simulation/index.js";
+import { HERE, roomOf, short, Story, tampered, testServer, withKey } from "../support/engine.js";
 
 const ALICE = "@alice:a.example";
 const BOB = "@bob:b.example";
@@ -32,5 +34,40 @@ describe.each(["1", "10", "12"] as const)("more events than are verified at a ti
       verdict.verdict === "accepted" && verdict.redacted ? [at] : [],
     );
     expect(redacted).toEqual([300, 800]);
+  });
+
+  it("are duplicates when they come again, even where memory holds fewer than are read at a time", async () => {
+    const story = new Story(v).open({ users: { [ALICE]: 100 } });
+    const room = await roomOf(testServer({ ring: story.ring, limits: { cachedEvents: 10 } }), story);
+    await room.receive(story.jsons(), { origin: PEER });
+    const names = Array.from({ length: 600 }, (_, at) => `say${at}`);
+    for (const name of names) story.say(name, ALICE);
+    const events = story.jsons(...names);
+    const first = await room.receive(events, { origin: PEER });
+    const again = await room.receive(events, { origin: PEER });
+    expect(first.filter(({ duplicate }) => duplicate)).toEqual([]);
+    expect(again.filter((receipt) => !receipt.duplicate || short(receipt) !== "accepted")).toEqual([]);
+  });
+});
+
+describe("more events than are verified at a time", () => {
+  it("are given to the Keys port before the first of them have an answer, and never all at once", async () => {
+    const story = new Story("10").open({ users: { [ALICE]: 100 } });
+    const keys = keyedHashKeys(HERE, story.ring);
+    let [open, most] = [0, 0];
+    const verify: Keys["verify"] = async (requests, cancel) => {
+      open += requests.length;
+      most = Math.max(most, open);
+      for (let turn = 0; turn < 1_000; turn++) await Promise.resolve();
+      const verdicts = await keys.verify(requests, cancel);
+      open -= requests.length;
+      return verdicts;
+    };
+    const room = await roomOf(testServer({ keys: { ...keys, verify } }), story);
+    await room.receive(story.jsons(), { origin: PEER });
+    const names = Array.from({ length: 2_600 }, (_, at) => `say${at}`);
+    for (const name of names) story.say(name, ALICE);
+    await room.receive(story.jsons(...names), { origin: PEER });
+    expect(most).toBe(2_000);
   });
 });

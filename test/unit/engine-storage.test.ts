@@ -417,6 +417,45 @@ describe("what storage is given", () => {
   });
 });
 
+describe("what storage is asked", () => {
+  it("once whether it has a message, and nothing about what the message cites", async () => {
+    const told = story();
+    const asked: (readonly string[])[] = [];
+    const plain = createMemoryStorage();
+    const readEvents: Storage["readEvents"] = (roomId, ids, cancel) => {
+      asked.push(ids);
+      return plain.readEvents(roomId, ids, cancel);
+    };
+    const room = await serve(told, { storage: { ...plain, readEvents } });
+    await room.receive(told.jsons(), { origin: PEER });
+    told.say("alone", ALICE);
+    asked.length = 0;
+    const [receipt] = await room.receive([told.json("alone")], { origin: PEER });
+    expect(receipt).toMatchObject({ verdict: { verdict: "accepted" }, duplicate: false });
+    expect(asked).toEqual([[told.id("alone")]]);
+  });
+
+  it("about what another process wrote between that and the decision: it is a duplicate then", async () => {
+    const told = story();
+    const plain = createMemoryStorage();
+    const left = await serve(told, { storage: plain });
+    await left.receive(told.jsons(), { origin: PEER });
+    told.say("twice", ALICE);
+    const storage: Storage = {
+      ...plain,
+      readEvents: async (roomId, ids, cancel) => {
+        const rows = await plain.readEvents(roomId, ids, cancel);
+        if (ids.includes(told.id("twice"))) await left.receive([told.json("twice")], { origin: PEER });
+        return rows;
+      },
+    };
+    const late = await serve(told, { storage });
+    const [receipt] = await late.receive([told.json("twice")], { origin: PEER });
+    expect(receipt).toMatchObject({ verdict: { verdict: "accepted" }, duplicate: true });
+    expect(await factsOf(late, [told.id("twice")])).toEqual(await factsOf(left, [told.id("twice")]));
+  });
+});
+
 describe("what changes nothing", () => {
   const message = { type: "x", sender: ME, content: {} };
 
