@@ -120,18 +120,18 @@ export class RoomIndex {
       this.#oneRoom &&= this.#roomId === undefined;
       this.#roomId = roomId;
     }
+    // What every check reads stands together.
     return {
-      eventId: this.idOf(number),
-      // The same text, but one string for all events.
-      roomId: this.#roomId,
       type: pair?.[0] ?? event.type,
       stateKey: pair?.[1],
       sender: this.#keys[sender]?.[1] ?? event.sender,
       content: event.content,
-      depth: event.depth,
       originServerTs: event.originServerTs,
-      authEvents: event.authEvents.map((_, slot) => this.idOf(parents[slot] ?? ABSENT)),
+      eventId: this.idOf(number),
       prevEvents: event.prevEvents.map((id) => this.#ids[this.numberOf(id)] ?? id),
+      roomId: this.#roomId,
+      authEvents: event.authEvents.map((_, slot) => this.idOf(parents[slot] ?? ABSENT)),
+      depth: event.depth,
       redacts: event.redacts,
       hasRoomId: event.hasRoomId,
     };
