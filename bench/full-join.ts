@@ -25,6 +25,8 @@ import { bareThreads } from "./signatures.js";
 const MEMBERS = 50_000;
 const KEY_ID = "ed25519:a";
 const THREADS = 2;
+/** Joins of each kind, in turns. The least of them counts: other work on the machine can only make one longer. */
+const ROUNDS = 2;
 /** The child of bench/main.ts that joins. */
 export const FULL_JOIN = "full-join";
 
@@ -98,25 +100,33 @@ export async function runFullJoin(file: string): Promise<void> {
   const events = answer.state.length + answer.authChain.length;
   // Keys are made, and code is warm, before anything counts.
   await joining(chronicle, joinOf(begin()), undefined);
-  const before = await bareTime(chronicle.version, answer);
-  const pool = createWorkerPoolVerifier({ workers: THREADS });
-  const joined = await joining(chronicle, answer, pool.verify);
-  await pool.close();
-  const free = await joining(chronicle, answer, undefined);
-  const after = await bareTime(chronicle.version, answer);
-  const bare = (before + after) / 2;
+  const [bare, joined, free]: [Taken[], Taken[], Taken[]] = [[], [], []];
+  for (let round = 0; round < ROUNDS; round++) {
+    bare.push(await bareTime(chronicle.version, answer));
+    const pool = createWorkerPoolVerifier({ workers: THREADS });
+    joined.push(await joining(chronicle, answer, pool.verify));
+    await pool.close();
+    free.push(await joining(chronicle, answer, undefined));
+  }
+  const least = (all: readonly Taken[], of: keyof Taken): number => Math.min(...all.map((one) => one[of]));
+  const restOf = (of: keyof Taken): number => 100 * (1 - least(bare, of) / least(joined, of));
   const figures: readonly Figure[] = [
     {
       name: `joining a room of ${events.toLocaleString("en")} events, signatures verified`,
-      value: joined.wall,
+      value: least(joined, "wall"),
       unit: "ms",
     },
-    { name: "  processor time of that, all threads", value: joined.cpu, unit: "ms" },
-    { name: `  bare crypto.verify of the same signatures on ${THREADS} threads, before`, value: before, unit: "ms" },
-    { name: "  the same, after", value: after, unit: "ms" },
-    { name: "  the join without signatures", value: free.wall, unit: "ms" },
-    { name: "  processor time of that, garbage collection included", value: free.cpu, unit: "ms" },
-    { name: "  of the time of the join, all but Ed25519", value: 100 * (1 - bare / joined.wall), unit: "%" },
+    { name: "  processor time of that, all threads", value: least(joined, "cpu"), unit: "ms" },
+    {
+      name: `  bare crypto.verify of the same signatures on ${THREADS} threads`,
+      value: least(bare, "wall"),
+      unit: "ms",
+    },
+    { name: "  processor time of that", value: least(bare, "cpu"), unit: "ms" },
+    { name: "  the join without signatures", value: least(free, "wall"), unit: "ms" },
+    { name: "  processor time of that, garbage collection included", value: least(free, "cpu"), unit: "ms" },
+    { name: "  of the time of the join, all but Ed25519", value: restOf("wall"), unit: "%" },
+    { name: "  of its processor time, all but Ed25519", value: restOf("cpu"), unit: "%" },
   ];
   process.stdout.write(JSON.stringify(figures));
 }
@@ -150,7 +160,7 @@ async function joining(
   return { wall: performance.now() - before, cpu: (user + system) / 1000 };
 }
 
-async function bareTime({ rules }: RoomVersion, { event, state, authChain }: JoinAnswer): Promise<number> {
+async function bareTime({ rules }: RoomVersion, { event, state, authChain }: JoinAnswer): Promise<Taken> {
   const requests = [event, ...state, ...authChain].flatMap((json) => {
     const parsed = readEvent(rules, json);
     if (!parsed.ok) throw new Error(parsed.error.reason);
@@ -158,7 +168,12 @@ async function bareTime({ rules }: RoomVersion, { event, state, authChain }: Joi
   });
   const threads = bareThreads(requests, THREADS);
   try {
-    return await threads.run();
+    // Once that does not count, in which keys are read and code gets warm.
+    await threads.run();
+    const cpu = process.cpuUsage();
+    const wall = await threads.run();
+    const { user, system } = process.cpuUsage(cpu);
+    return { wall, cpu: (user + system) / 1000 };
   } finally {
     await threads.close();
   }

@@ -126,7 +126,10 @@ export class Workspace {
   /** Present while memberships may be missing from the states. */
   partial: PartialState | undefined;
   readonly #supplied = new Map<string, Held>();
-  readonly #waiting = new Map<string, Waiting>();
+  readonly #waiting: Readonly<Record<Waiting["kind"], Map<string, Waiting>>> = {
+    history: new Map(),
+    redaction: new Map(),
+  };
   readonly #pendingPut = new Map<string, PendingEvent>();
   readonly #pendingRemoved = new Set<string>();
   #ends: Ends;
@@ -260,11 +263,11 @@ export class Workspace {
   }
 
   waitingFor(kind: Waiting["kind"], eventId: string): Waiting | undefined {
-    return this.#waiting.get(`${kind} ${eventId}`) ?? this.memory.waiting[kind].get(eventId);
+    return this.#waiting[kind].get(eventId) ?? this.memory.waiting[kind].get(eventId);
   }
 
   setWaiting(row: Waiting): void {
-    this.#waiting.set(`${row.kind} ${row.eventId}`, row);
+    this.#waiting[row.kind].set(row.eventId, row);
   }
 
   addWaiting(kind: Waiting["kind"], eventId: string, by: string, passed: boolean): void {
@@ -319,9 +322,8 @@ export class Workspace {
   }
 
   get changed(): boolean {
-    return (
-      this.decided.size > 0 || this.#waiting.size > 0 || this.#pendingPut.size > 0 || this.#pendingRemoved.size > 0
-    );
+    const { history, redaction } = this.#waiting;
+    return [this.decided, history, redaction, this.#pendingPut, this.#pendingRemoved].some(({ size }) => size > 0);
   }
 
   /** All of it as one batch, with the snapshots that were numbered for it. */
@@ -362,7 +364,7 @@ export class Workspace {
       events,
       groups,
       pending: { put: [...this.#pendingPut.values()], remove: [...this.#pendingRemoved] },
-      waiting: [...this.#waiting.values()],
+      waiting: [...this.#waiting.history.values(), ...this.#waiting.redaction.values()],
       outbox: additions.outbox ?? [],
       outside: { put: additions.outsidePut ?? [], remove: additions.outsideRemove ?? [] },
       intents: { put: additions.intentsPut ?? [], remove: additions.intentsRemove ?? [] },
@@ -378,7 +380,7 @@ export class Workspace {
       memory.keepSnapshot(snapshot);
     }
     for (const held of this.decided.values()) memory.keep(held);
-    for (const row of this.#waiting.values()) memory.setWaiting(row);
+    for (const row of batch.waiting) memory.setWaiting(row);
     for (const id of this.#pendingRemoved) memory.dropPending(id);
     for (const row of this.#pendingPut.values()) memory.putPending(row);
     memory.record = batch.record;
