@@ -3,8 +3,9 @@
  *
  *   node scripts/vectors.mjs             write them
  *   node scripts/vectors.mjs --check     fail if what is written differs from what the sources give
- *   node scripts/vectors.mjs --confirm   put them to Synapse (test/interop/synapse/install.sh) first, and write down which
- *                                        it answers alike; says where it does not
+ *   node scripts/vectors.mjs --confirm synapse|ruma
+ *                                        put them to Synapse (test/interop/synapse/install.sh) or to ruma (built by cargo)
+ *                                        first, and write down which it answers alike; says where it does not
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -22,18 +23,31 @@ function confirmed() {
   return existsSync(confirmations) ? JSON.parse(readFileSync(confirmations, "utf8")) : {};
 }
 
+/** @returns {readonly [command: string, ...args: string[]]} */
+function peerOf(/** @type {string | undefined} */ name) {
+  if (name === "synapse") return [`${root}.cache/synapse/bin/python`, `${root}test/interop/synapse/vectors_peer.py`];
+  if (name !== "ruma") throw new Error("--confirm takes synapse or ruma");
+  const target = `${root}.cache/bench-ruma`;
+  const args = ["build", "--release", "--locked", "-j1", "--target-dir", target, "--bin", "vectors"];
+  const { status } = spawnSync("cargo", args, { cwd: `${root}bench/peers/ruma`, stdio: ["ignore", 2, 2] });
+  if (status !== 0) throw new Error("ruma cannot be built: cargo is wanted");
+  return [`${target}/release/vectors`];
+}
+
 /**
  * @param {Maker} maker
  * @param {import("./vectors/main.js").Built} built
+ * @param {string | undefined} peer
  */
-function confirm(maker, built) {
+function confirm(maker, built, peer) {
+  const [command, ...args] = peerOf(peer);
   const vectors = built.files.flatMap((file) => file.vectors);
   const requests = vectors.map((vector) => built.expanded(vector));
-  const { status, stdout, stderr } = spawnSync(
-    `${root}.cache/synapse/bin/python`,
-    [`${root}test/interop/synapse/vectors_peer.py`],
-    { input: requests.map((request) => JSON.stringify(request)).join("\n"), encoding: "utf8", maxBuffer: 1 << 30 },
-  );
+  const { status, stdout, stderr } = spawnSync(command, args, {
+    input: requests.map((request) => JSON.stringify(request)).join("\n"),
+    encoding: "utf8",
+    maxBuffer: 1 << 30,
+  });
   if (status !== 0) throw new Error(`the peer ended with ${status}: ${stderr.slice(-2000)}`);
   const [about = "", ...answers] = stdout.trimEnd().split("\n");
   const { name } = JSON.parse(about);
@@ -57,7 +71,8 @@ async function main() {
   const maker = await import(pathToFileURL(await bundle("vectors", "scripts/vectors/main.ts")).href);
   const built = maker.build(`${root}fixtures/gallery/`);
   mkdirSync(folder, { recursive: true });
-  if (process.argv.includes("--confirm")) confirm(maker, built);
+  const asked = process.argv.indexOf("--confirm");
+  if (asked >= 0) confirm(maker, built, process.argv[asked + 1]);
   let size = 0;
   for (const [name, text] of maker.texts(built, confirmed())) {
     size += text.length;

@@ -23,7 +23,7 @@ function failureOf(command: string, argv: readonly string[], cwd = "."): string 
 function buildRuma(): Built {
   const name = "ruma";
   // In its folder, where its settings for cargo are.
-  const argv = ["build", "--release", "--locked", "-j1", "--target-dir", TARGET];
+  const argv = ["build", "--release", "--locked", "-j1", "--target-dir", TARGET, "--bin", "roomdag-bench-ruma"];
   const missing = failureOf("cargo", argv, "bench/peers/ruma");
   if (missing !== undefined) return { name, peer: missing };
   return { name, peer: () => new Contender(name, `${TARGET}/release/roomdag-bench-ruma`, []) };

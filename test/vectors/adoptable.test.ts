@@ -218,7 +218,7 @@ describe("the answers", () => {
       expect(said, vector.id).toEqual(Object.keys(confirmed).filter((who) => confirmed[who]?.[vector.id] === mark));
       named += said.length;
     }
-    expect(named).toBeGreaterThan(1500);
+    expect(named).toBeGreaterThan(2200);
   });
 });
 

@@ -116,9 +116,12 @@ pub struct Room {
 }
 
 impl Room {
-    /// Reads a head line and then the events, each after all that it cites.
     pub fn load(file: &str) -> Result<Self, Failure> {
-        let mut lines = BufReader::new(File::open(file)?).lines();
+        Self::read(BufReader::new(File::open(file)?).lines())
+    }
+
+    /// Reads a head line and then the events, each after all that it cites.
+    pub fn read(mut lines: impl Iterator<Item = std::io::Result<String>>) -> Result<Self, Failure> {
         let head: Head = serde_json::from_str(&lines.next().ok_or("the file is empty")??)?;
         let rules = head
             .room_version
@@ -160,7 +163,7 @@ impl Room {
         let prev_events = line
             .prev_events
             .iter()
-            .map(|id| self.known(id))
+            .map(|id| self.known(id).or_else(|_| parse(id)))
             .collect::<Result<_, _>>()?;
         self.places.insert(id.clone(), self.pdus.len());
         self.pdus.push(Pdu {
