@@ -1,4 +1,8 @@
 import { expect, test } from "vitest";
+import { createMemoryStorage } from "../../src/adapters/memory/index.js";
+import { recordingOf } from "../../src/engine/index.js";
+import { encodeCanonical } from "../../src/json/canonical.js";
+import { HERE, testServer } from "../support/engine.js";
 import { fixture, idsIn, tab, useBrowser } from "./support.js";
 
 const stage = useBrowser();
@@ -180,4 +184,19 @@ test("recorded soft failures are told apart from those that the order of the fil
   await panel.getByText("no reason is to be seen here").waitFor();
   await panel.locator("section", { hasText: recorded }).last().getByRole("button").first().click();
   expect(await said.innerText()).toContain("The order of this file does not lead to it");
+});
+
+test("a room of a server's store is drawn, and its state is the stored one", async () => {
+  const storage = createMemoryStorage();
+  const made = await testServer({ storage }).rooms.create({ version: "12", creator: `@local:${HERE}` });
+  if (!made.ok) throw new Error(made.error.reason);
+  const { roomId } = made.value;
+  const recording = await recordingOf(storage, roomId);
+  if (recording === undefined) throw new Error("the room is not stored");
+  const page = await stage.open({ [roomId]: encodeCanonical(recording) }, { signatures: "assumed" });
+  const panel = page.getByRole("tabpanel");
+  await panel.getByText(/current state.*the server recorded the same state/).waitFor();
+  const text = await panel.innerText();
+  expect(text).toContain("Everything that was checked agrees with the rules and with the file.");
+  expect(text).toContain("a server kept this room and verified its signatures when the events came");
 });

@@ -20,13 +20,15 @@ export interface Stage {
   /** A page with these rooms, opened; `undefined` opens the site. */
   open(rooms: Readonly<Record<string, string>> | undefined, options?: OpenOptions): Promise<Page>;
   /** Writes a drawn page and answers where. */
-  draw(rooms: Readonly<Record<string, string>>): Promise<string>;
+  draw(rooms: Readonly<Record<string, string>>, about?: Pick<OpenOptions, "signatures">): Promise<string>;
 }
 
 export interface OpenOptions extends BrowserContextOptions {
   readonly fragment?: string;
   /** Whether it should wait for the graph; true by default where there are rooms. */
   readonly ready?: boolean;
+  /** What `draw --store` says of the rooms. */
+  readonly signatures?: "assumed";
 }
 
 /** For one test file. Whatever a page says on its console, or asks of a network, fails the test that opened it. */
@@ -49,20 +51,24 @@ export function useBrowser(): Stage {
     expect(found).toEqual([]);
   });
 
-  const draw = async (rooms: Readonly<Record<string, string>>): Promise<string> => {
+  const draw: Stage["draw"] = async (rooms, about = {}) => {
     const path = join(folder, `room-${++count}.html`);
-    const sources = Object.entries(rooms).map(([name, text]) => sourceOf(name, text, {}));
+    const sources = Object.entries(rooms).map(([name, text]) => sourceOf(name, text, about));
     writeFileSync(path, pageOf(sources, [], await readAssets()));
     return path;
   };
 
-  const open: Stage["open"] = async (rooms, { fragment = "", ready = rooms !== undefined, ...options } = {}) => {
+  const open: Stage["open"] = async (
+    rooms,
+    { fragment = "", ready = rooms !== undefined, signatures, ...options } = {},
+  ) => {
     if (browser === undefined) throw new Error("the browser did not start");
     const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
     const page = await context.newPage();
     page.on("console", (message) => trouble.push(`${message.type()}: ${message.text()}`));
     page.on("pageerror", (error) => trouble.push(`error: ${error.message}`));
-    const path = rooms === undefined ? join(root, "site", "index.html") : await draw(rooms);
+    const path =
+      rooms === undefined ? join(root, "site", "index.html") : await draw(rooms, signatures && { signatures });
     const address = `${pathToFileURL(path).href}${fragment}`;
     page.on("request", (request) => {
       const url = request.url();
