@@ -43,8 +43,21 @@ const SINGLE_EVENTS = 20;
 
 /** Whether the candidates cite what neither storage nor another of them has. Adds to `work` what was waiting here. */
 export async function isLacking(context: LookContext, work: Map<string, Candidate>): Promise<boolean> {
+  if (isAtHand(context, work)) return false;
   const { previous, authority } = await missingOf(context, work);
   return previous.size > 0 || authority.length > 0;
+}
+
+/** Whether memory has all that the candidates cite: so it is with most messages that come alone. */
+function isAtHand({ memory }: LookContext, work: ReadonlyMap<string, Candidate>): boolean {
+  const implied = memory.version.rules.auth.createEvent === "implied";
+  for (const { event, mode, givenState } of work.values()) {
+    if (mode !== "live" || givenState !== undefined) return false;
+    if (implied && event.type !== "m.room.create" && !memory.judges(createEventIdOf(event.roomId))) return false;
+    if (!event.authEvents.every((id) => memory.judges(id))) return false;
+    if (event.prevEvents.some((id) => work.has(id) || memory.held(id)?.after === undefined)) return false;
+  }
+  return true;
 }
 
 /** Fetches for the candidates until nothing is missing or nothing more can be had. Adds to `work`. */

@@ -124,6 +124,7 @@ async function reviewed(
   work: ReadonlyMap<string, Candidate>,
   cancel: Cancel | undefined,
 ): Promise<readonly Receipt[]> {
+  if (!receipts.some(({ verdict }) => verdict.verdict === "pending")) return receipts;
   const cited = new Set<string>();
   for (const { event } of work.values()) for (const id of [...event.prevEvents, ...event.authEvents]) cited.add(id);
   let latest = receipts;
