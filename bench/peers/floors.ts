@@ -1,6 +1,10 @@
 /** What Node itself does, as a contender: the floor below this library, and below anything else that runs here. */
 import { createPublicKey, hash, verify } from "node:crypto";
 import { sha256 as sha256OfNoble } from "@noble/hashes/sha2.js";
+import { get } from "../../src/json/index.js";
+import { timeOnce } from "../measure.js";
+import { indexOf, resolveRoom } from "./ours.js";
+import type { RoomRun } from "./ours.js";
 import { over, signedOf, stop } from "./work.js";
 import type { TaskTable } from "./work.js";
 
@@ -26,4 +30,39 @@ export const floorTasks: TaskTable = {
       if (!verify(null, message, key, signature)) stop("the sample does not verify");
     });
   },
+};
+
+/**
+ * What every resolver has to do, and nothing more: all ids of the lists looked up in a bare map, and the events after
+ * the fork read in the order of time, each with those that it cites. How much longer that takes in a larger room is
+ * up to the machine.
+ */
+export const touchRoom: RoomRun = (room) => {
+  const index = indexOf(room);
+  const numbers = new Map(room.events.map(({ eventId }, number) => [eventId, number]));
+  const byTime = room.events
+    .slice(room.events.length - room.changes)
+    .sort((a, b) => a.originServerTs - b.originServerTs)
+    .map(({ eventId }) => index.numberOf(eventId));
+  const [states] = timeOnce(() => {
+    let known = 0;
+    for (const ids of room.stateSets) for (const id of ids) if (numbers.get(id) !== undefined) known++;
+    return known;
+  });
+  const { links } = index;
+  const joined = (number: number): boolean => {
+    const event = index.eventOf(number);
+    return event !== undefined && get(event.content, "membership") === "join";
+  };
+  const [resolve] = timeOnce(() => {
+    let joins = 0;
+    for (const number of byTime) {
+      if (joined(number)) joins++;
+      for (let link = links.first(number), end = links.end(number); link < end; link++) {
+        if (joined(links.at(link))) joins++;
+      }
+    }
+    return joins;
+  });
+  return [{ states, resolve, walk: 0 }, () => resolveRoom(room)[1]()];
 };

@@ -8,13 +8,13 @@ import { parseArgs } from "node:util";
 import { nodeProvider } from "../../src/cli/ed25519.js";
 import { coreProvider, useSha256 } from "../../src/crypto/index.js";
 import { buildPeers, startOwn } from "./build.js";
-import { floorTasks } from "./floors.js";
-import { FLOOR, measureGroup, measureSamples, OURS_ON_NODE, Rounds } from "./measure.js";
+import { floorTasks, touchRoom } from "./floors.js";
+import { measureGroup, measureSamples, OURS_ON_NODE, Rounds } from "./measure.js";
 import type { MeasuredRoom } from "./measure.js";
-import { ourTasks } from "./ours.js";
+import { ourTasks, resolveRoom } from "./ours.js";
 import type { Contender } from "./protocol.js";
 import { aloneTable, coldTable, goalsOf, goalsTable, noiseLine, roomsTable, tasksTable } from "./report.js";
-import { groups } from "./rooms.js";
+import { FLOOR, groups } from "./rooms.js";
 import { SAMPLE_BYTES } from "./samples.js";
 import { serve } from "./serve.js";
 import type { TaskTable } from "./work.js";
@@ -39,7 +39,7 @@ const { values: flags } = parseArgs({
 });
 const contender = own[flags.contender ?? ""];
 if (contender === undefined) await main(flags.quick === true, flags.json);
-else await serve(contender());
+else await serve(contender(), flags.contender === FLOOR ? touchRoom : resolveRoom);
 
 function say(text: string): void {
   process.stdout.write(`${text}\n`);
@@ -95,8 +95,9 @@ async function measure(
   say(`\n### one event of ${SAMPLE_BYTES} bytes\n\n${tasksTable(samples)}`);
   const rooms: MeasuredRoom[] = [];
   for (const group of groups(quick)) rooms.push(...(await measureGroup(group, contenders, rounds, folder)));
-  const together = rooms.filter((room) => room.contenders.length > 1);
-  const alone = rooms.filter((room) => room.contenders.length === 1);
+  const isPeer = (name: string): boolean => name !== "ours" && name !== FLOOR;
+  const together = rooms.filter((room) => room.contenders.some(({ contender }) => isPeer(contender)));
+  const alone = rooms.filter((room) => !together.includes(room));
   section("rooms, from indexed events and states", together, roomsTable);
   section("rooms, from lists of ids", together, coldTable);
   section("rooms, this library alone", alone, aloneTable);

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { medianOf } from "../measure.js";
 import type { Contender, Resolved, Task } from "./protocol.js";
-import { nameOf, RoomWriter } from "./rooms.js";
+import { FLOOR, nameOf, RoomWriter } from "./rooms.js";
 import type { Group, Shape } from "./rooms.js";
 import { writeSamples } from "./samples.js";
 import { stop } from "./work.js";
@@ -201,7 +201,6 @@ interface Player {
 /** This library with Node's SHA-256 and Ed25519 instead of those in JavaScript. */
 export const OURS_ON_NODE = "ours on Node";
 /** What Node does by itself. */
-export const FLOOR = "floor";
 
 const every: readonly Task[] = ["parse", "canonical", "id", "id from text", "pdu", "verify", "Ed25519"];
 

@@ -27,9 +27,15 @@ export interface Room {
   readonly version: RoomVersion;
   readonly events: readonly RoomEvent[];
   readonly stateSets: readonly (readonly string[])[];
+  /** How many of the events, the last ones, came after the fork. */
+  readonly changes: number;
 }
 
+/** One run over a room: its times, and the ids that it came to. */
+export type RoomRun = (room: Room) => readonly [times: Resolved, ids: () => readonly string[]];
+
 interface RoomHead {
+  readonly changes: number;
   readonly room_version: string;
   readonly state_sets: readonly (readonly string[])[];
 }
@@ -40,7 +46,7 @@ export async function readRoom(file: string): Promise<Room> {
   for await (const line of linesOf(file)) {
     if (room === undefined) {
       const head = JSON.parse(line) as RoomHead;
-      room = { version: versionOf(head.room_version), events, stateSets: head.state_sets };
+      room = { version: versionOf(head.room_version), events, stateSets: head.state_sets, changes: head.changes };
     } else {
       const { json: _json, ...event } = readOrStop(room.version, JSON.parse(line) as JsonObject);
       events.push(event);
@@ -58,17 +64,26 @@ function readOrStop(version: RoomVersion, value: JsonObject): LooseEvent {
  * Whatever the library could remember about events hangs on its index or on their contents, so each run gets an index
  * of its own, and power levels that were not seen before. Making those is not counted: peers have their events ready.
  */
-export function resolveRoom(room: Room): readonly [times: Resolved, ids: () => readonly string[]] {
+export const resolveRoom: RoomRun = (room) => {
+  const index = indexOf(room);
+  const [makingStates, states] = timeOnce((): readonly StateMap[] => room.stateSets.map((ids) => index.stateOf(ids)));
+  const [resolving, resolution] = timeOnce(() => room.version.resolve(index, states));
+  if (resolution.verdict !== "resolved") return stop(`the resolution ended in ${resolution.verdict}`);
+  return [{ states: makingStates, resolve: resolving, walk: 0 }, sorted(index.idsOf(resolution.state))];
+};
+
+/** A function of its own, because one made above would keep the whole index alive, for the collector to go over. */
+function sorted(ids: string[]): () => readonly string[] {
+  return () => ids.sort();
+}
+
+export function indexOf(room: Room): RoomIndex {
   const index = new RoomIndex(room.version.rules);
   for (const event of room.events) {
     const { type, content } = event;
     index.add(type === "m.room.power_levels" ? { ...event, content: structuredClone(content) } : event);
   }
-  const [makingStates, states] = timeOnce((): readonly StateMap[] => room.stateSets.map((ids) => index.stateOf(ids)));
-  const [resolving, resolution] = timeOnce(() => room.version.resolve(index, states));
-  if (resolution.verdict !== "resolved") return stop(`the resolution ended in ${resolution.verdict}`);
-  const ids = index.idsOf(resolution.state);
-  return [{ states: makingStates, resolve: resolving, walk: 0 }, () => ids.sort()];
+  return index;
 }
 
 function verifyBy(provider: Ed25519Provider, samples: Samples, event: LooseEvent): void {

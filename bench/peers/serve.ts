@@ -4,8 +4,8 @@ import process from "node:process";
 import { createInterface } from "node:readline";
 import { eventIdOf } from "../../src/event/index.js";
 import { sweepYoung } from "../measure.js";
-import { readRoom, resolveRoom } from "./ours.js";
-import type { Room } from "./ours.js";
+import { readRoom } from "./ours.js";
+import type { Room, RoomRun } from "./ours.js";
 import type { Request, Resolved, Task } from "./protocol.js";
 import { readSamples, stop } from "./work.js";
 import type { Samples, TaskTable, Work } from "./work.js";
@@ -13,14 +13,16 @@ import type { Samples, TaskTable, Work } from "./work.js";
 /** One contender: what it has been given, and what it makes of it. */
 class Server {
   readonly #tasks: TaskTable;
+  readonly #run: RoomRun;
   readonly #rooms = new Map<string, Room>();
   readonly #answers = new Map<string, () => readonly string[]>();
   #samples: Samples | undefined;
   /** Work by task, made once. */
   readonly #work = new Map<Task, Work>();
 
-  constructor(tasks: TaskTable) {
+  constructor(tasks: TaskTable, run: RoomRun) {
     this.#tasks = tasks;
+    this.#run = run;
   }
 
   async answer(request: Request): Promise<object> {
@@ -49,7 +51,7 @@ class Server {
   }
 
   #resolve(name: string): Resolved {
-    const [times, ids] = resolveRoom(this.#rooms.get(name) ?? stop(`no room ${name} is loaded`));
+    const [times, ids] = this.#run(this.#rooms.get(name) ?? stop(`no room ${name} is loaded`));
     this.#answers.set(name, ids);
     return times;
   }
@@ -71,8 +73,8 @@ class Server {
 }
 
 /** Answers requests until stdin ends. */
-export async function serve(tasks: TaskTable): Promise<void> {
-  const server = new Server(tasks);
+export async function serve(tasks: TaskTable, run: RoomRun): Promise<void> {
+  const server = new Server(tasks, run);
   for await (const line of createInterface({ input: process.stdin })) {
     const answer = await server
       .answer(JSON.parse(line) as Request)

@@ -152,8 +152,8 @@ export function walkAuthDifference(
     if (before === 0 || !parentsFirst) waiting.push(number);
   };
   for (const key of conflicted.keys()) {
-    for (const [bit, state] of states.entries()) {
-      const event = state.get(key);
+    for (let bit = 0; bit < states.length; bit++) {
+      const event = states[bit]!.get(key);
       if (event !== ABSENT) reach(event, 1 << bit);
     }
   }
