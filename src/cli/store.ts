@@ -1,13 +1,10 @@
 /** Rooms of a server's store, for commands that look at rooms. */
-import { resolve } from "node:path";
 import type { JsonObject } from "../json/value.js";
 import { Failure } from "./failure.js";
+import type { StoreLocation } from "./serve/open-store.js";
 
 /** A store on the command line. */
-export interface StoreArguments {
-  readonly data: string;
-  /** As `serve` was told; `undefined` for SQLite in the data folder. */
-  readonly database: string | undefined;
+export interface StoreArguments extends StoreLocation {
   /** One room; all of them if `undefined`. */
   readonly roomId: string | undefined;
 }
@@ -32,28 +29,16 @@ export async function eachStored(
   act: (roomId: string, recording: JsonObject) => Promise<void>,
 ): Promise<void> {
   // What a server stands on is loaded where there is a store.
-  const [{ recordingOf }, { openDataFolder, serverOf }, { openDatabase }, { databaseOf }] = await Promise.all([
+  const [{ recordingOf }, { withStore }] = await Promise.all([
     import("../engine/recording.js"),
-    import("./serve/data-folder.js"),
-    import("./serve/database.js"),
-    import("./serve/settings.js"),
+    import("./serve/open-store.js"),
   ]);
-  const data = resolve(options.data);
-  const folder = await openDataFolder(data, await serverOf(data));
-  try {
-    const database = await openDatabase(databaseOf(options.database, data), { folder: data, onFault: () => undefined });
-    try {
-      const { storage } = database;
-      const roomIds = options.roomId === undefined ? await storage.roomIds() : [options.roomId];
-      for (const roomId of roomIds) {
-        const recording = await recordingOf(storage, roomId);
-        if (recording === undefined) throw new Failure(`${options.data} holds no room ${roomId}`);
-        await act(roomId, recording);
-      }
-    } finally {
-      await database.close();
+  await withStore(options, async (storage) => {
+    const roomIds = options.roomId === undefined ? await storage.roomIds() : [options.roomId];
+    for (const roomId of roomIds) {
+      const recording = await recordingOf(storage, roomId);
+      if (recording === undefined) throw new Failure(`${options.data} holds no room ${roomId}`);
+      await act(roomId, recording);
     }
-  } finally {
-    await folder.release();
-  }
+  });
 }

@@ -1,39 +1,22 @@
 /** `roomdag check --store DIR`: judges anew all that a server has stored, and says what is not as it should be. */
-import { resolve } from "node:path";
 import { auditStorage } from "../../engine/index.js";
 import type { AuditFinding, AuditReport } from "../../engine/index.js";
 import { printable } from "../../inspect/format.js";
 import type { Output } from "../output.js";
-import { openDataFolder, serverOf } from "./data-folder.js";
-import { openDatabase } from "./database.js";
-import { databaseOf } from "./settings.js";
+import { withStore } from "./open-store.js";
+import type { StoreLocation } from "./open-store.js";
 
-export interface CheckStoreArguments {
-  readonly data: string;
-  /** As `serve` was told; `undefined` for SQLite in the data folder. */
-  readonly database: string | undefined;
+export interface CheckStoreArguments extends StoreLocation {
   readonly roomId: string | undefined;
   readonly json: boolean;
 }
 
 /** Exit status: 0 when all is sound, 1 when something is not. @throws Failure if the store cannot be opened. */
 export async function runCheckStore(options: CheckStoreArguments, output: Output): Promise<number> {
-  const data = resolve(options.data);
   const { roomId } = options;
-  // Nobody writes to it meanwhile: a server that runs answers the same on its own API.
-  const folder = await openDataFolder(data, await serverOf(data));
-  try {
-    const database = await openDatabase(databaseOf(options.database, data), { folder: data, onFault: () => undefined });
-    try {
-      const report = await auditStorage(database.storage, roomId === undefined ? {} : { roomId });
-      await output.write(options.json ? `${JSON.stringify(plain(report))}\n` : textOf(report));
-      return report.findings.length === 0 ? 0 : 1;
-    } finally {
-      await database.close();
-    }
-  } finally {
-    await folder.release();
-  }
+  const report = await withStore(options, (storage) => auditStorage(storage, roomId === undefined ? {} : { roomId }));
+  await output.write(options.json ? `${JSON.stringify(plain(report))}\n` : textOf(report));
+  return report.findings.length === 0 ? 0 : 1;
 }
 
 function plain(report: AuditReport): object {
