@@ -36,13 +36,10 @@ export async function supplyAll(
     }
   }
   const ids = new Set<string>();
-  const ask = (id: string): void => {
-    if (!ws.absent.has(id)) ids.add(id);
-  };
   for (const { event, mode } of candidates) {
-    ask(event.eventId);
-    if (mode !== "import") for (const id of event.prevEvents) ask(id);
-    for (const id of event.authEvents) if (ws.index.get(id) === undefined) ask(id);
+    if (!ws.absent.has(event.eventId)) ids.add(event.eventId);
+    if (mode !== "import") for (const id of event.prevEvents) if (!ws.absent.has(id)) ids.add(id);
+    for (const id of event.authEvents) if (!ws.absent.has(id) && ws.index.get(id) === undefined) ids.add(id);
   }
   if (ids.size > 0) await supply(host, ws, { lack: true, events: [...ids], facts: [] }, cancel);
 }
