@@ -20,8 +20,6 @@ import { serve } from "./serve.js";
 import type { TaskTable } from "./work.js";
 
 const ROUNDS = 15;
-/** A just-in-time compiler is done with the smallest room after half a second or so. */
-const WARM_UP_MS = 500;
 const QUICK_ROUNDS = 3;
 
 /** Contenders in this bundle, by their name on the command line. */
@@ -90,7 +88,7 @@ async function measure(
   folder: string,
 ): Promise<void> {
   for (const [name, what] of Object.entries(about)) say(`- ${name}: ${what}`);
-  const rounds = new Rounds(quick ? QUICK_ROUNDS : ROUNDS, WARM_UP_MS);
+  const rounds = new Rounds(quick ? QUICK_ROUNDS : ROUNDS);
   const samples = await measureSamples(contenders, rounds, folder);
   say(`\n### one event of ${SAMPLE_BYTES} bytes\n\n${tasksTable(samples)}`);
   const rooms: MeasuredRoom[] = [];
