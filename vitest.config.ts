@@ -12,6 +12,8 @@ const elsewhere = [...needsBuild, "test/interop/**", "test/browser/**"];
 export default defineConfig({
   test: {
     testTimeout: 60_000,
+    // Otherwise a machine of two cores runs one file at a time: nothing here depends on how long something takes.
+    maxWorkers: "100%",
     hookTimeout: 240_000,
     coverage: {
       provider: "v8",
