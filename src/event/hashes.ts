@@ -1,5 +1,5 @@
 /** Content hash, reference hash and event id (spec server-server-api, "Signing Events"). */
-import { decodeBase64, encodeUnpadded } from "../crypto/base64.js";
+import { decodeBase64, encodeAfter } from "../crypto/base64.js";
 import { sha256 } from "../crypto/hash.js";
 import type { EventId } from "../ids/brands.js";
 import { encodeCanonical } from "../json/canonical.js";
@@ -57,7 +57,7 @@ export function eventIdOf(rules: RoomVersionRules, event: JsonObject, forms?: Ev
   }
   const alphabet = rules.format.eventIds === "hash-standard" ? "standard" : "url-safe";
   const hash = forms?.referenceHash() ?? referenceHash(rules, event);
-  return `$${encodeUnpadded(hash, alphabet)}` as EventId;
+  return encodeAfter("$", hash, alphabet) as EventId;
 }
 
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
