@@ -64,8 +64,8 @@ export function verify(signature: Uint8Array, message: Uint8Array, publicKey: Ui
  */
 export function screen(signature: Uint8Array, publicKey: Uint8Array): "ok" | "refuse" {
   if (signature.length !== SIGNATURE_LENGTH || publicKey.length !== KEY_LENGTH) return "refuse";
-  if (!isBelow(signature.subarray(32), ORDER_BYTES)) return "refuse";
-  return isUsableEncoding(publicKey) && isUsableEncoding(signature.subarray(0, 32)) ? "ok" : "refuse";
+  if (!isBelow(signature, 32, ORDER_BYTES)) return "refuse";
+  return isUsableEncoding(publicKey) && isUsableEncoding(signature) ? "ok" : "refuse";
 }
 
 /** The point that canonical bytes stand for, or `undefined` when there is none on the curve. */
@@ -111,12 +111,15 @@ function checkSeed(seed: Uint8Array): void {
   throw new UsageError(`An Ed25519 seed has 32 bytes, not ${seed.length}: pass the decoded seed alone.`);
 }
 
+/** Of the first 32 bytes. */
 function isUsableEncoding(bytes: Uint8Array): boolean {
   if (!isCanonical(bytes)) return false;
   const first = bytes[0] ?? 0;
   if (first <= 1 && middleIs(bytes, 0) && lowTop(bytes) === 0) return false;
   if (first === 0xec && middleIs(bytes, 0xff) && lowTop(bytes) === 0x7f) return false;
-  return !ORDER_8_Y.some((y) => lowTop(bytes) === y[31] && sameUpTo31(bytes, y));
+  const top = lowTop(bytes);
+  for (const y of ORDER_8_Y) if (top === y[31] && sameUpTo31(bytes, y)) return false;
+  return true;
 }
 
 /** Whether y, without the sign bit, is below p = 2^255 - 19. */
@@ -139,9 +142,9 @@ function sameUpTo31(bytes: Uint8Array, other: readonly number[]): boolean {
   return true;
 }
 
-function isBelow(bytes: Uint8Array, bound: readonly number[]): boolean {
+function isBelow(bytes: Uint8Array, from: number, bound: readonly number[]): boolean {
   for (let index = 31; index >= 0; index--) {
-    const difference = (bytes[index] ?? 0) - (bound[index] ?? 0);
+    const difference = (bytes[from + index] ?? 0) - (bound[index] ?? 0);
     if (difference !== 0) return difference < 0;
   }
   return false;
