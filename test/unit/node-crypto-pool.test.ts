@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { createManualClock, createMemoryNetwork } from "../../src/adapters/memory/index.js";
 import { createNodeSigner, createWorkerPoolVerifier } from "../../src/adapters/node-crypto/index.js";
 import type { WorkerPoolOptions, WorkerPoolVerifier } from "../../src/adapters/node-crypto/index.js";
-import { cut, pack, unpack } from "../../src/adapters/node-crypto/packing.js";
+import { address, cut, pack, unpack, unpackRequests } from "../../src/adapters/node-crypto/packing.js";
 import { UNSURE, workerSource } from "../../src/adapters/node-crypto/worker-source.js";
 import { UsageError } from "../../src/errors.js";
 import { createKeyRing } from "../../src/federation/index.js";
@@ -323,9 +323,19 @@ describe("packing", () => {
   it("takes what the screen lets through", () => {
     const list = asked(manySignatures(3));
     const broken = [list[0]!, { ...list[1]!, signature: new Uint8Array(3) }, list[2]!];
-    const { buffer, places } = pack(7, broken, 0, 3);
+    const { buffer, places } = pack(broken, 0, 3);
     expect(places).toEqual([0, 2]);
     expect(buffer.byteLength).toBe(8 + 2 * 100 + list[0]!.message.length + list[2]!.message.length);
+  });
+
+  it("gives back what was packed, and is told whom to answer", () => {
+    const list = asked(manySignatures(5));
+    const broken = list.map((request, at) => (at === 2 ? { ...request, signature: new Uint8Array(3) } : request));
+    const packed = pack(broken, 1, 5);
+    address(packed, 0xfffffffe);
+    expect(packed.places).toEqual([1, 3, 4]);
+    expect(new DataView(packed.buffer).getUint32(0, true)).toBe(0xfffffffe);
+    expect(unpackRequests(packed)).toEqual([list[1], list[3], list[4]]);
   });
 
   it("takes no answer that is none", () => {
@@ -369,7 +379,7 @@ describe("what a thread runs", () => {
       },
     });
     const list = asked(manySignatures(4));
-    expect(answer(pack(1, list, 0, 4).buffer)).toEqual([UNSURE, UNSURE, UNSURE, UNSURE]);
+    expect(answer(pack(list, 0, 4).buffer)).toEqual([UNSURE, UNSURE, UNSURE, UNSURE]);
   });
 
   it("keeps of ten thousand keys that come once the last ones alone", () => {
@@ -380,11 +390,11 @@ describe("what a thread runs", () => {
     };
     const answer = play(100, { createPublicKey, verify: () => false });
     const list = oneOff(10_000);
-    expect(answer(pack(1, list, 0, list.length).buffer)).toHaveLength(10_000);
+    expect(answer(pack(list, 0, list.length).buffer)).toHaveLength(10_000);
     expect(made).toBe(10_000);
-    answer(pack(2, list, 9_900, 10_000).buffer);
+    answer(pack(list, 9_900, 10_000).buffer);
     expect(made).toBe(10_000);
-    answer(pack(3, list, 9_899, 9_900).buffer);
+    answer(pack(list, 9_899, 9_900).buffer);
     expect(made).toBe(10_001);
   });
 });

@@ -10,11 +10,8 @@ export interface Packed {
   readonly places: readonly number[];
 }
 
-/**
- * The requests from `from` to before `to` that pass the screen; the others are refused and need no worker.
- * @param id comes back with the verdicts.
- */
-export function pack(id: number, requests: readonly VerifyRequest[], from: number, to: number): Packed {
+/** The requests from `from` to before `to` that pass the screen; the others are refused and need no worker. */
+export function pack(requests: readonly VerifyRequest[], from: number, to: number): Packed {
   const places: number[] = [];
   let length = HEAD_BYTES;
   for (let at = from; at < to; at++) {
@@ -25,7 +22,6 @@ export function pack(id: number, requests: readonly VerifyRequest[], from: numbe
   }
   const bytes = new Uint8Array(length);
   const view = new DataView(bytes.buffer);
-  view.setUint32(0, id, true);
   view.setUint32(4, places.length, true);
   let at = HEAD_BYTES;
   for (const place of places) {
@@ -38,6 +34,23 @@ export function pack(id: number, requests: readonly VerifyRequest[], from: numbe
     at += ENTRY_BYTES + request.message.length;
   }
   return { buffer: bytes.buffer, places };
+}
+
+/** @param id comes back with the verdicts. */
+export function address({ buffer }: Packed, id: number): void {
+  new DataView(buffer).setUint32(0, id, true);
+}
+
+/** The requests that were packed, in their order. */
+export function unpackRequests({ buffer, places }: Packed): readonly VerifyRequest[] {
+  const [bytes, view] = [new Uint8Array(buffer), new DataView(buffer)];
+  let next = HEAD_BYTES;
+  return places.map(() => {
+    const at = next;
+    next = at + ENTRY_BYTES + view.getUint32(at, true);
+    const [key, signature] = [bytes.subarray(at + 4, at + 36), bytes.subarray(at + 36, at + ENTRY_BYTES)];
+    return { key, signature, message: bytes.subarray(at + ENTRY_BYTES, next) };
+  });
 }
 
 /** The id, and one verdict for each signature. `undefined` for what no worker of ours answers. */

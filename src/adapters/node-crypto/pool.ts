@@ -7,7 +7,8 @@ import type { Awaitable, Cancel } from "../../ports/cancel.js";
 import type { VerifyRequest } from "../../ports/keys.js";
 import { cancelled, throwIfCancelled } from "../shared/cancelled.js";
 import { checkCount, USUAL_KEYS } from "../shared/key-cache.js";
-import { cut, pack, unpack } from "./packing.js";
+import { address, cut, pack, unpack, unpackRequests } from "./packing.js";
+import type { Packed } from "./packing.js";
 import { createNodeVerifier } from "./verifier.js";
 import type { NodeVerifier } from "./verifier.js";
 import { UNSURE, VALID, workerSource } from "./worker-source.js";
@@ -39,8 +40,11 @@ export interface WorkerPoolVerifier extends NodeVerifier {
   readonly close: () => Promise<void>;
 }
 
-/** Messages that a thread has beyond the one it works on, so that it works on while the calling thread is busy. */
-const AHEAD = 8;
+/**
+ * Messages that a thread has beyond the one it works on, so that it works on while the calling thread is busy: for a
+ * fifth of a second, if they are full.
+ */
+const AHEAD = 32;
 /** Parts of a call for each thread: the last to end then ends soon after the others. */
 const PARTS = 4;
 /** Of less, a message and its answer cost a tenth of what they are about. */
@@ -52,22 +56,23 @@ const MOST_CRASHES = 3;
 
 /** A call of `verify`. */
 interface Job {
-  readonly requests: readonly VerifyRequest[];
   readonly verdicts: boolean[];
   readonly end: (error?: Error) => void;
   open: number;
   over: boolean;
 }
 
-/** What goes to a thread in one message. */
+/**
+ * What goes to a thread in one message, and stays here until it is answered. It is packed when it is asked for: the
+ * bytes of 30,000 signatures apart are 90,000 objects to sweep around (docs/performance.md).
+ */
 interface Part {
   readonly job: Job;
-  readonly from: number;
-  readonly to: number;
+  readonly packed: Packed;
+  /** How many signatures were asked for, with those that need no thread. */
+  readonly size: number;
   /** How often a thread ended over it. */
   crashes: number;
-  /** Where its signatures are among the requests, since it was packed. */
-  places: readonly number[];
 }
 
 interface Thread {
@@ -160,10 +165,10 @@ class Pool {
         this.#jobs--;
         if (this.#jobs === 0) this.#whenIdle?.();
       };
-      const job: Job = { requests, verdicts, end, open: ends.length, over: false };
+      const job: Job = { verdicts, end, open: ends.length, over: false };
       let from = 0;
       for (const to of ends) {
-        this.#waiting.add({ job, from, to, crashes: 0, places: [] });
+        this.#waiting.add({ job, packed: pack(requests, from, to), size: to - from, crashes: 0 });
         from = to;
       }
       const stop = cancel?.onAbort(() => this.#cancel(job));
@@ -176,7 +181,7 @@ class Pool {
     for (const part of this.#waiting) {
       if (part.job !== job) continue;
       this.#waiting.delete(part);
-      this.#queued -= part.to - part.from;
+      this.#queued -= part.size;
     }
     job.end(cancelled());
   }
@@ -188,11 +193,8 @@ class Pool {
       const thread = this.#idlest();
       if (part === undefined || thread === undefined) return;
       this.#waiting.delete(part);
-      const id = (this.#lastId = (this.#lastId + 1) >>> 0);
-      const { buffer, places } = pack(id, part.job.requests, part.from, part.to);
-      part.places = places;
-      if (places.length === 0) this.#finish(part);
-      else this.#give(thread, id, part, buffer);
+      if (part.packed.places.length === 0) this.#finish(part);
+      else this.#give(thread, part);
     }
   }
 
@@ -204,13 +206,15 @@ class Pool {
     return idlest;
   }
 
-  #give(thread: Thread, id: number, part: Part, buffer: ArrayBuffer): void {
+  #give(thread: Thread, part: Part): void {
+    const id = (this.#lastId = (this.#lastId + 1) >>> 0);
     thread.given.set(id, part);
+    address(part.packed, id);
     try {
       const worker = (thread.worker ??= this.#start(thread));
       // Somebody waits for it: the process stays until it has answered.
       worker.ref();
-      worker.postMessage(buffer, [buffer]);
+      worker.postMessage(part.packed.buffer);
     } catch (error) {
       this.#crashed(thread, error);
     }
@@ -237,7 +241,7 @@ class Pool {
   #answered(thread: Thread, worker: Worker, answer: unknown): void {
     const read = unpack(answer);
     const part = read && thread.given.get(read.id);
-    if (read === undefined || part === undefined || read.verdicts.length !== part.places.length) {
+    if (read === undefined || part === undefined || read.verdicts.length !== part.packed.places.length) {
       this.#crashed(thread, new Error("a thread answered what it was not asked"));
       void worker.terminate();
       return;
@@ -245,16 +249,18 @@ class Pool {
     this.#crashes = 0;
     thread.given.delete(read.id);
     if (thread.given.size === 0) worker.unref();
-    part.places.forEach((place, at) => {
+    const { packed, job } = part;
+    const requests = read.verdicts.includes(UNSURE) ? unpackRequests(packed) : [];
+    packed.places.forEach((place, at) => {
       const verdict = read.verdicts[at];
-      part.job.verdicts[place] = verdict === UNSURE ? judge(part.job.requests[place]) : verdict === VALID;
+      job.verdicts[place] = verdict === UNSURE ? judge(requests[at]) : verdict === VALID;
     });
     this.#finish(part);
     this.#handOut();
   }
 
-  #finish({ job, from, to }: Part): void {
-    this.#queued -= to - from;
+  #finish({ job, size }: Part): void {
+    this.#queued -= size;
     job.open--;
     if (job.open === 0) job.end();
   }
@@ -277,11 +283,11 @@ class Pool {
   }
 
   async #doHere(part: Part): Promise<void> {
-    const { job, from, to } = part;
+    const { job, packed } = part;
     await new Promise<void>((resolve) => setImmediate(resolve));
-    const verdicts = job.over ? [] : await this.#local.verify(job.requests.slice(from, to));
-    verdicts.forEach((verdict, at) => {
-      job.verdicts[from + at] = verdict;
+    const verdicts = job.over ? [] : await this.#local.verify(unpackRequests(packed));
+    packed.places.forEach((place, at) => {
+      job.verdicts[place] = verdicts[at] === true;
     });
     this.#finish(part);
   }
