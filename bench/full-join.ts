@@ -7,9 +7,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import process from "node:process";
-import { createManualClock, createMemoryNetwork, createMemoryStorage } from "../src/adapters/memory/index.js";
+import { createMemoryNetwork, createMemoryStorage } from "../src/adapters/memory/index.js";
 import { createSeededRandom } from "../src/adapters/memory/index.js";
 import { createWorkerPoolVerifier, nodeSha256 } from "../src/adapters/node-crypto/index.js";
+import { createSystemClock } from "../src/adapters/system/index.js";
 import { encodeUnpadded, publicKeyFromSeed, useSha256 } from "../src/crypto/index.js";
 import { hostOf, Rooms } from "../src/engine/index.js";
 import { attachSignature, eventSignedBytes, planSignatures, readEvent } from "../src/event/index.js";
@@ -149,7 +150,7 @@ async function joining(
     storage,
     transport: createMemoryNetwork().transport(HERE),
     keys: keysBy(verify),
-    clock: createManualClock(1_800_000_000_000),
+    clock: createSystemClock(),
     random: createSeededRandom("bench"),
   });
   (globalThis as { readonly gc?: () => void }).gc?.();

@@ -42,6 +42,9 @@ export interface Limits {
   readonly answerRooms: number;
   /** Events in the state and auth chain of an answer to `send_join` or `state`. */
   readonly joinEvents: number;
+  /** Signatures of one answer, and bytes under them, that are with the Keys port while more of it is read. */
+  readonly aheadSignatures: number;
+  readonly aheadBytes: number;
   /** Servers that are taken to be in a room because the server says so that it was joined by, its members unknown. */
   readonly toldServers: number;
   /** First pause after a failed delivery, and the longest, in milliseconds. */
@@ -78,6 +81,8 @@ export const defaultLimits: Limits = Object.freeze({
   answerEvents: 100,
   answerRooms: 100,
   joinEvents: 1_000_000,
+  aheadSignatures: 32_768,
+  aheadBytes: 32 * 1024 * 1024,
   toldServers: 20_000,
   retryFirst: 1_000,
   retryLongest: 60 * 60 * 1000,

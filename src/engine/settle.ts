@@ -44,10 +44,11 @@ export class Settling {
   readonly #placed: string[] = [];
   readonly #steps: Step[] = [];
 
-  constructor(ws: Workspace, candidates: readonly Candidate[], now: number, freed: readonly string[] = []) {
+  /** @param ordered each after what it cites among them */
+  constructor(ws: Workspace, ordered: readonly Candidate[], now: number, freed: readonly string[] = []) {
     this.#ws = ws;
     this.#now = now;
-    this.#queue = inCausalOrder(candidates).map((candidate) => ({ kind: "candidate", candidate }));
+    this.#queue = ordered.map((candidate) => ({ kind: "candidate", candidate }));
     for (const id of freed) this.#free(id);
     this.#expire();
   }
@@ -99,9 +100,13 @@ export class Settling {
     return this.#steps;
   }
 
-  /** Goes on until all is decided (`undefined`) or something is lacking; call again once it was supplied. */
-  run(): Lack | undefined {
-    for (; this.#at < this.#queue.length; this.#at++) {
+  /**
+   * Goes on until all is decided (`undefined`), something is lacking, or `most` were decided: call again once that was
+   * supplied, or others had their turn.
+   */
+  run(most: number): Lack | "more" | undefined {
+    for (let done = 0; this.#at < this.#queue.length; this.#at++, done++) {
+      if (done === most) return "more";
       const work = this.#queue[this.#at];
       if (work === undefined) return undefined;
       const lack = this.#do(work);
@@ -410,38 +415,4 @@ function greediestOrigin(
 /** A candidate in its held copy. */
 function asHeld(candidate: Candidate, held: Held): Candidate {
   return { ...candidate, event: held.event, hashMismatch: held.hashMismatch };
-}
-
-/** Whatever an event cites among the others stands before it. Cycles, which hostile ids can form, are cut somewhere. */
-function inCausalOrder(candidates: readonly Candidate[]): readonly Candidate[] {
-  const placeOf = new Map<string, number>();
-  for (const [place, { event }] of candidates.entries()) placeOf.set(event.eventId, place);
-  const ordered: Candidate[] = [];
-  // Numbers in place of ids: sorting 100,000 events by their ids took a tenth of deciding them.
-  const entered = new Uint8Array(candidates.length);
-  const done = new Uint8Array(candidates.length);
-  const stack: number[] = [];
-  const enter = (id: string): void => {
-    const place = placeOf.get(id);
-    if (place !== undefined && entered[place] === 0) stack.push(place);
-  };
-  for (const { event } of candidates) {
-    enter(event.eventId);
-    for (let place = stack.at(-1); place !== undefined; place = stack.at(-1)) {
-      const candidate = candidates[place];
-      if (candidate === undefined || entered[place] === 1) {
-        stack.pop();
-        // Its ancestors stand in the list by now; what is left is to take it itself, once.
-        if (candidate !== undefined && done[place] === 0) ordered.push(candidate);
-        done[place] = 1;
-        continue;
-      }
-      entered[place] = 1;
-      // A state that was given is made of events that are here or among these: one that comes later would be missing.
-      for (const id of candidate.event.prevEvents) enter(id);
-      for (const id of candidate.event.authEvents) enter(id);
-      for (const id of candidate.givenState ?? []) enter(id);
-    }
-  }
-  return ordered;
 }

@@ -55,6 +55,11 @@ export interface SignaturePlan {
   readonly settled: ReadonlyMap<string, SignerVerdict>;
 }
 
+/** A {@link SignaturePlan} whose checks were made: what they were made of is not needed any more. */
+export interface SettledPlan extends Pick<SignaturePlan, "settled"> {
+  readonly checks: readonly Pick<SignatureCheck, "server" | "keyId">[];
+}
+
 /** How the servers that have to sign an event fare. */
 export interface SignatureReport {
   /** `verified` when every required server is. */
@@ -182,7 +187,7 @@ function usableAt(rules: RoomVersionRules, key: VerifyKey, originServerTs: numbe
  * signature by a known key must verify, not just one.
  * @throws UsageError when the number of outcomes differs from the number of checks.
  */
-export function settleSignatures(plan: SignaturePlan, outcomes: readonly boolean[]): SignatureReport {
+export function settleSignatures(plan: SettledPlan, outcomes: readonly boolean[]): SignatureReport {
   if (outcomes.length !== plan.checks.length) {
     throw new UsageError("settleSignatures takes one outcome for each check of the plan, in their order");
   }

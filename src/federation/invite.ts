@@ -1,7 +1,7 @@
 /** Inviting a user of a server that is not in the room: the event goes there first, to be signed and shown. */
 import { refuse } from "../errors.js";
 import type { Result } from "../errors.js";
-import { verifySignatures } from "../engine/admit.js";
+import { verifySignatures } from "../engine/signatures.js";
 import type { Room } from "../engine/room.js";
 import { decodeBase64 } from "../crypto/base64.js";
 import { checkJson, readPdu } from "../event/format.js";

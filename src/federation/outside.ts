@@ -2,7 +2,7 @@
  * Rooms that this server is not in and its users have to do with: what it believes of what they are shown, and how an
  * invite or a knock ends that the room turned down.
  */
-import { verifySignatures } from "../engine/admit.js";
+import { verifySignatures } from "../engine/signatures.js";
 import { listOf } from "../engine/fetch.js";
 import type { Host } from "../engine/host.js";
 import { refuse } from "../errors.js";

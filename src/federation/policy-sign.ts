@@ -1,5 +1,5 @@
 /** Being the policy server of rooms: recommending events by a signature (server-server-api, "Policy Servers"). */
-import { verifySignatures } from "../engine/admit.js";
+import { verifySignatures } from "../engine/signatures.js";
 import { isExempt, namedPolicyServer, POLICY_EVENT } from "../engine/policy-server.js";
 import { parsePdu } from "../event/format.js";
 import { contentHashMatches } from "../event/hashes.js";

@@ -51,7 +51,11 @@ describe.each(["1", "10", "12"] as const)("more events than are verified at a ti
 });
 
 describe("more events than are verified at a time", () => {
-  it("are given to the Keys port before the first of them have an answer, and never all at once", async () => {
+  it.each([
+    ["signatures", { aheadSignatures: 1_000 }, 1_024],
+    ["bytes", { aheadBytes: 1 }, 512],
+    ["nothing else", {}, 2_600],
+  ])("are given to the Keys port before the first have an answer, bounded by %s", async (_, limits, bound) => {
     const story = new Story("10").open({ users: { [ALICE]: 100 } });
     const keys = keyedHashKeys(HERE, story.ring);
     let [open, most] = [0, 0];
@@ -63,11 +67,11 @@ describe("more events than are verified at a time", () => {
       open -= requests.length;
       return verdicts;
     };
-    const room = await roomOf(testServer({ keys: { ...keys, verify } }), story);
+    const room = await roomOf(testServer({ keys: { ...keys, verify }, limits }), story);
     await room.receive(story.jsons(), { origin: PEER });
     const names = Array.from({ length: 2_600 }, (_, at) => `say${at}`);
     for (const name of names) story.say(name, ALICE);
     await room.receive(story.jsons(...names), { origin: PEER });
-    expect(most).toBe(2_000);
+    expect(most).toBe(bound);
   });
 });

@@ -66,8 +66,8 @@ export class RoomCore {
 
   /** What the checks on receipt need. */
   get admitting(): AdmitContext {
-    const { storage, keys, policy } = this.host;
-    return { memory: this.#memory, storage, keys, policy };
+    const { storage, keys, policy, clock } = this.host;
+    return { memory: this.#memory, storage, keys, policy, clock };
   }
 
   /** Servers with a joined user; while the state is partial, those too that had one when this server joined. */
@@ -128,6 +128,12 @@ export class RoomCore {
 
   /** Forgets what was read and decided; the next call reads storage again. Nothing that was committed is lost. */
   forget(): void {
+    this.#opened = false;
+  }
+
+  /** In the queue, for a room that is not stored: of what was decided nothing is left, nor of what it was read from. */
+  startOver(): void {
+    this.#memory = new RoomMemory(this.roomId, this.version, this.host.limits);
     this.#opened = false;
   }
 

@@ -7,6 +7,7 @@ import { CancelledError, refuse, UsageError } from "../../errors.js";
 import type { Refusal } from "../../errors.js";
 import type { Pdu } from "../../event/pdu.js";
 import type { Cancel } from "../../ports/cancel.js";
+import { inCausalOrder } from "../causal-order.js";
 import type { Candidate } from "../decide.js";
 import { refusalOf } from "../held.js";
 import type { Unasked } from "../policy-server.js";
@@ -98,8 +99,9 @@ export async function settlingOf(
   cancel: Cancel | undefined,
   freed: readonly string[] = [],
 ): Promise<Settling> {
-  await supplyAll(core.host, ws, candidates, cancel);
-  return new Settling(ws, candidates, core.host.clock.now(), freed);
+  const order = inCausalOrder(candidates);
+  await supplyAll(core.host, ws, order, cancel);
+  return new Settling(ws, order.ordered, core.host.clock.now(), freed);
 }
 
 /** Runs a settling to its end; the steps of the current state are noted only when somebody looks at them. */

@@ -5,7 +5,7 @@
 import { ok, refuse } from "../../errors.js";
 import type { Result } from "../../errors.js";
 import type { Cancel } from "../../ports/cancel.js";
-import { admit } from "../admit.js";
+import { presume } from "../admit.js";
 import type { Admission } from "../admit.js";
 import type { Candidate } from "../decide.js";
 import type { RoomCore } from "./core.js";
@@ -23,20 +23,45 @@ export interface AdmittedState {
   readonly candidates: readonly Candidate[];
 }
 
+/** A state whose signatures are verified while something else is done. */
+export interface PresumedState {
+  /** What it comes to if every signature is valid. */
+  readonly presumed: AdmittedState;
+  /** What it comes to: {@link PresumedState.presumed} itself if every signature is valid. */
+  readonly settled: () => Promise<Result<AdmittedState>>;
+}
+
 /** Checks 1 to 3 on all of it. */
 export async function admitState(
   core: RoomCore,
-  { state, authChain, origin }: GivenState,
+  given: GivenState,
   cancel: Cancel | undefined,
 ): Promise<Result<AdmittedState>> {
-  const admissions = await admit(core.admitting, [...authChain, ...state], { origin, mode: "import", cancel });
-  return (
-    unverifiableOf(admissions) ??
-    ok({
-      ids: admissions.slice(authChain.length).flatMap((one) => idOf(one) ?? []),
-      candidates: admissions.flatMap((one) => (one.kind === "candidate" ? [one.candidate] : [])),
-    })
-  );
+  const { settled } = await presumeState(core, given, cancel);
+  return settled();
+}
+
+/** The same, for whoever has something to do until all signatures are verified. */
+export async function presumeState(
+  core: RoomCore,
+  { state, authChain, origin }: GivenState,
+  cancel: Cancel | undefined,
+): Promise<PresumedState> {
+  const asked = await presume(core.admitting, [...authChain, ...state], { origin, cancel });
+  const presumed = admittedState(asked.admissions, authChain.length);
+  const settled = async (): Promise<Result<AdmittedState>> => {
+    const admissions = await asked.settled();
+    if (admissions === asked.admissions) return ok(presumed);
+    return unverifiableOf(admissions) ?? ok(admittedState(admissions, authChain.length));
+  };
+  return { presumed, settled };
+}
+
+function admittedState(admissions: readonly Admission[], authChain: number): AdmittedState {
+  return {
+    ids: admissions.slice(authChain).flatMap((one) => idOf(one) ?? []),
+    candidates: admissions.flatMap((one) => (one.kind === "candidate" ? [one.candidate] : [])),
+  };
 }
 
 /**

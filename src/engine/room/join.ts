@@ -10,30 +10,90 @@ import { admit } from "../admit.js";
 import type { Admission } from "../admit.js";
 import type { Candidate } from "../decide.js";
 import { refusalOf } from "../held.js";
+import type { Settling } from "../settle.js";
 import type { Workspace } from "../workspace.js";
 import type { RoomCore } from "./core.js";
 import { deciding, lostEveryRace, refusalIn, run, settlingOf, untilCommitted } from "./deciding.js";
-import { admitState } from "./given.js";
+import { presumeState } from "./given.js";
+import type { AdmittedState, PresumedState } from "./given.js";
 import { demote, judgedIn } from "./rejudge.js";
 import type { EmitOptions, JoinedState } from "./types.js";
 
 /** The join as it is stored, or why the room cannot begin with it. */
 export async function importJoin(core: RoomCore, joined: JoinedState, options: EmitOptions): Promise<Result<Pdu>> {
-  const { origin, serversInRoom: servers } = joined;
+  const { origin } = joined;
   const { cancel } = options;
   await core.open(cancel);
-  const given = await admitState(core, joined, cancel);
-  if (!given.ok) return given;
-  const { ids, candidates } = given.value;
   const [admission] = await admit(core.admitting, [joined.event], { origin, mode: "live", cancel });
-  if (admission?.kind !== "candidate") return known(core, admission, options);
-  const join: Candidate = { ...admission.candidate, givenState: ids };
-  const work = { join, candidates: [...candidates, join], servers };
-  const importOnce = async (): Promise<Result<Pdu>> => {
-    const decide = (ws: Workspace): Promise<Result<Pdu> | undefined> => importIn(core, ws, work, options);
-    return (await untilCommitted(core, decide, cancel)) ?? lostEveryRace(core);
+  const reading = await presumeState(core, joined, cancel);
+  if (admission?.kind !== "candidate") {
+    const given = await reading.settled();
+    return given.ok ? known(core, admission, options) : given;
+  }
+  const presumed = workOf(admission.candidate, reading.presumed, joined);
+  const early = await importPresumed(core, presumed, reading, options);
+  if (early !== undefined) return early;
+  const given = await reading.settled();
+  if (!given.ok) return given;
+  const work = workOf(admission.candidate, given.value, joined);
+  return importing(core, (ws) => importIn(core, ws, work, options), options);
+}
+
+interface Work {
+  readonly join: Candidate;
+  /** The join and the state before it. */
+  readonly candidates: readonly Candidate[];
+  /** Where memberships were left out: the servers that were in the room. */
+  readonly servers: readonly string[] | undefined;
+}
+
+function workOf(
+  candidate: Candidate,
+  { ids, candidates }: AdmittedState,
+  { serversInRoom: servers }: JoinedState,
+): Work {
+  const join: Candidate = { ...candidate, givenState: ids };
+  return { join, candidates: [...candidates, join], servers };
+}
+
+/** In the queue, until nobody else wrote in between. */
+async function importing<T>(
+  core: RoomCore,
+  decide: (ws: Workspace) => Promise<T | undefined>,
+  { cancel }: EmitOptions,
+): Promise<T | ReturnType<typeof lostEveryRace>> {
+  const once = async (): Promise<T | ReturnType<typeof lostEveryRace>> =>
+    (await untilCommitted(core, decide, cancel)) ?? lostEveryRace(core);
+  return deciding(core, once, cancel);
+}
+
+/**
+ * Decides as if every signature of the state were valid, while they are verified, and commits when they are: else two
+ * cores would have one thread's work to do after the last of them (docs/performance.md). `undefined`: one of them is
+ * not, or there is a room already, which this would hold up. Then nothing of it was kept, in memory or elsewhere: in
+ * room versions 1 and 2 a forged event may have the id of a true one.
+ */
+async function importPresumed(
+  core: RoomCore,
+  work: Work,
+  reading: PresumedState,
+  options: EmitOptions,
+): Promise<Result<Pdu> | undefined> {
+  let kept = false;
+  const decide = async (ws: Workspace): Promise<Result<Pdu> | "otherwise" | undefined> => {
+    if (core.memory.record !== undefined) return "otherwise";
+    try {
+      const settling = await settleJoin(core, ws, work, options);
+      const given = await reading.settled();
+      if (!given.ok || given.value !== reading.presumed) return "otherwise";
+      kept = true;
+      return await commitJoin(core, ws, settling, work, options);
+    } finally {
+      if (!kept) core.startOver();
+    }
   };
-  return deciding(core, importOnce, cancel);
+  const done = await importing(core, decide, options);
+  return done === "otherwise" ? undefined : done;
 }
 
 /** A join that was decided before, or is none. */
@@ -51,32 +111,43 @@ async function known(
   return refusal === undefined ? refuse("bad_format", "the join is no event") : { ok: false, error: refusal };
 }
 
-interface Work {
-  readonly join: Candidate;
-  /** The join and the state before it. */
-  readonly candidates: readonly Candidate[];
-  /** Where memberships were left out: the servers that were in the room. */
-  readonly servers: readonly string[] | undefined;
-}
-
 async function importIn(
   core: RoomCore,
   ws: Workspace,
-  { join, candidates, servers }: Work,
+  work: Work,
   options: EmitOptions,
 ): Promise<Result<Pdu> | undefined> {
-  const { cancel } = options;
-  if (servers !== undefined && core.isResident) {
+  if (work.servers !== undefined && core.isResident) {
     return refuse("undecided", "another user of this server has joined meanwhile: join again");
   }
   if (!core.isResident) await leaveBehind(core, ws, options);
+  const settling = await settleJoin(core, ws, work, options);
+  return commitJoin(core, ws, settling, work, options);
+}
+
+async function settleJoin(
+  core: RoomCore,
+  ws: Workspace,
+  { join, candidates, servers }: Work,
+  { cancel }: EmitOptions,
+): Promise<Settling> {
   if (servers !== undefined) ws.partial = partialFrom(core, join, servers);
   const settling = await settlingOf(core, ws, candidates, cancel);
   settling.complete();
   await run(core, ws, settling, cancel);
-  const refusal = refusalIn(settling, join.event.eventId);
+  return settling;
+}
+
+async function commitJoin(
+  core: RoomCore,
+  ws: Workspace,
+  settling: Settling,
+  { join: { event } }: Work,
+  options: EmitOptions,
+): Promise<Result<Pdu> | undefined> {
+  const refusal = refusalIn(settling, event.eventId);
   if (refusal !== undefined) return { ok: false, error: refusal };
-  return (await core.commit(ws, settling.steps, options)) ? ok(join.event) : undefined;
+  return (await core.commit(ws, settling.steps, options)) ? ok(event) : undefined;
 }
 
 /** Who was in the room no more has only an old end of it, which the others have passed. */

@@ -4,7 +4,7 @@
  */
 import { UsageError } from "../../errors.js";
 import type { Cancel } from "../../ports/cancel.js";
-import type { Candidate } from "../decide.js";
+import type { CausalOrder } from "../causal-order.js";
 import type { Host } from "../host.js";
 import type { Settling } from "../settle.js";
 import { isLack, isUnresolvable } from "../workspace.js";
@@ -20,27 +20,23 @@ export class ForgottenError extends UsageError {
 }
 
 /**
- * One read for all that the candidates cite. What storage was found not to have at this revision it does not have: if
- * another process has written since, this one's commit fails, and all is read again.
+ * One read for the candidates and all that they cite. What storage was found not to have at this revision it does not
+ * have: if another process has written since, this one's commit fails, and all is read again.
  */
 export async function supplyAll(
   host: Host,
   ws: Workspace,
-  candidates: readonly Candidate[],
+  { ordered, authority, previous }: CausalOrder,
   cancel: Cancel | undefined,
 ): Promise<void> {
   const revision = ws.memory.record?.revision;
-  for (const { event, newAt } of candidates) {
-    if (newAt !== undefined && newAt.revision === revision && ws.held(event.eventId) === undefined) {
-      ws.absent.add(event.eventId);
-    }
-  }
   const ids = new Set<string>();
-  for (const { event, mode } of candidates) {
-    if (!ws.absent.has(event.eventId)) ids.add(event.eventId);
-    if (mode !== "import") for (const id of event.prevEvents) if (!ws.absent.has(id)) ids.add(id);
-    for (const id of event.authEvents) if (!ws.absent.has(id) && ws.index.get(id) === undefined) ids.add(id);
+  for (const { event, newAt } of ordered) {
+    if (newAt !== undefined && newAt.revision === revision) ws.absent.add(event.eventId);
+    else if (!ws.absent.has(event.eventId)) ids.add(event.eventId);
   }
+  for (const id of previous) if (!ws.absent.has(id)) ids.add(id);
+  for (const id of authority) if (!ws.absent.has(id) && ws.index.get(id) === undefined) ids.add(id);
   if (ids.size > 0) await supply(host, ws, { lack: true, events: [...ids], facts: [] }, cancel);
 }
 
@@ -64,9 +60,15 @@ async function supply(host: Host, ws: Workspace, lack: Lack, cancel: Cancel | un
   }
 }
 
+/** How many events are decided before everything else that the process has to do gets its turn: 20 ms, about. */
+const IN_A_ROW = 2_000;
+
 /** Runs a settling to its end. */
 export async function drain(host: Host, ws: Workspace, settling: Settling, cancel: Cancel | undefined): Promise<void> {
-  for (let lack = settling.run(); lack !== undefined; lack = settling.run()) await supply(host, ws, lack, cancel);
+  for (let stop = settling.run(IN_A_ROW); stop !== undefined; stop = settling.run(IN_A_ROW)) {
+    if (stop === "more") await host.clock.sleep(0, cancel);
+    else await supply(host, ws, stop, cancel);
+  }
 }
 
 /** Asks a workspace until it lacks nothing for its answer. */
