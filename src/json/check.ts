@@ -110,8 +110,9 @@ class Checker {
 
   private object(object: object, depth: number): Problem | undefined {
     if (!isPlainObject(object)) return "an object that is not plain data";
-    for (const key of Reflect.ownKeys(object)) {
-      if (typeof key !== "string") return "a symbol as a key";
+    // Asked apart, because engines have the names of plain objects ready: `Reflect.ownKeys` takes four times as long.
+    if (Object.getOwnPropertySymbols(object).length > 0) return "a symbol as a key";
+    for (const key of Object.getOwnPropertyNames(object)) {
       const problem = textProblem(key) ?? this.property(object, key, depth);
       if (problem !== undefined) return problem;
     }
