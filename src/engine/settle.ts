@@ -31,6 +31,7 @@ export class Settling {
   readonly #queue: Work[];
   #at = 0;
   #freed = 0;
+  /** On what was not recorded. */
   readonly #verdicts = new Map<string, Verdict>();
   readonly #duplicates = new Set<string>();
   readonly #live: string[] = [];
@@ -53,10 +54,11 @@ export class Settling {
     this.#expire();
   }
 
-  /** The verdict on each event that was worked on. */
-  get verdicts(): ReadonlyMap<string, Verdict> {
-    return this.#verdicts;
-  }
+  /** The verdict on an event that was worked on. */
+  readonly verdict = (eventId: string): Verdict | undefined => {
+    const held = this.#ws.decided.get(eventId);
+    return this.#verdicts.get(eventId) ?? (held && verdictOf(eventId, held.verdict, held.hashMismatch));
+  };
 
   /** Those that were decided before. */
   get duplicates(): ReadonlySet<string> {
@@ -204,7 +206,7 @@ export class Settling {
     this.#noteCopy(held, candidate);
     const position = this.#positionOf(candidate, held, accepted);
     ws.record({ event, hashMismatch, verdict, before, after, position, redactedBy: held?.redactedBy });
-    this.#verdicts.set(id, verdictOf(id, verdict, hashMismatch));
+    this.#verdicts.delete(id);
     if (passing !== undefined) {
       ws.advance(passing.passed, id, passing.isEnd ? after : undefined);
       for (const gap of passing.passedGaps) ws.addWaiting("history", gap, id, true);

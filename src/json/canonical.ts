@@ -49,18 +49,50 @@ export function encodeMembers(object: JsonObject): {
   readonly keys: readonly string[];
   readonly members: readonly string[];
 } {
-  const keys = Object.keys(object).sort();
-  if (keys.some((key) => WIDE.test(key))) keys.sort(compareCodePoints);
+  const { keys, names } = orderOf(Object.keys(object));
   const members: string[] = [];
-  for (const key of keys) {
-    const name = UNUSUAL.test(key) ? encodeCanonical(key) : '"' + key + '"';
+  for (let at = 0; at < keys.length; at++) {
+    const [key, name] = [keys[at] ?? "", names[at] ?? ""];
     const value = object[key];
-    const before = name + ":";
-    const plain = writePlain(before, value, 1);
+    const plain = writePlain(name, value, 1);
     if (plain === undefined && value === undefined) throw notJson("a value of type undefined");
-    members.push(plain ?? before + encodeCanonical(value ?? null));
+    members.push(plain ?? name + encodeCanonical(value ?? null));
   }
   return { keys, members };
+}
+
+/** The keys of objects that were written, as they came and as they are written. */
+interface Order {
+  readonly given: readonly string[];
+  readonly keys: readonly string[];
+  /** Each with its quotes and colon. */
+  readonly names: readonly string[];
+}
+
+/** More keys, or longer ones, than events have are not remembered. */
+const MAX_REMEMBERED = 32;
+
+/**
+ * The last order for each number of keys. Events come with the same keys in the same order: sorting and quoting those
+ * took a twentieth of an event id (docs/performance.md).
+ */
+const orders: (Order | undefined)[] = [];
+
+function orderOf(given: readonly string[]): Order {
+  const last = orders[given.length];
+  if (last !== undefined && isSame(given, last.given)) return last;
+  const keys = [...given].sort();
+  if (keys.some((key) => WIDE.test(key))) keys.sort(compareCodePoints);
+  const names = keys.map((key) => `${UNUSUAL.test(key) ? encodeCanonical(key) : `"${key}"`}:`);
+  const order = { given, keys, names };
+  const isUsual = keys.length <= MAX_REMEMBERED && keys.every(({ length }) => length <= MAX_REMEMBERED);
+  if (isUsual) orders[keys.length] = order;
+  return order;
+}
+
+function isSame(given: readonly string[], known: readonly string[]): boolean {
+  for (let at = 0; at < given.length; at++) if (given[at] !== known[at]) return false;
+  return true;
 }
 
 /** {@link encodeCanonical} in UTF-8. */

@@ -128,6 +128,6 @@ export async function tryOut(
 
 /** Why an event that was settled is not part of the room. */
 export function refusalIn(settling: Settling, eventId: string): Refusal | undefined {
-  const verdict = settling.verdicts.get(eventId);
+  const verdict = settling.verdict(eventId);
   return verdict === undefined ? undefined : refusalOf(verdict);
 }

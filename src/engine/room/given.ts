@@ -58,10 +58,14 @@ export async function presumeState(
 }
 
 function admittedState(admissions: readonly Admission[], authChain: number): AdmittedState {
-  return {
-    ids: admissions.slice(authChain).flatMap((one) => idOf(one) ?? []),
-    candidates: admissions.flatMap((one) => (one.kind === "candidate" ? [one.candidate] : [])),
-  };
+  const ids: string[] = [];
+  const candidates: Candidate[] = [];
+  for (const [place, one] of admissions.entries()) {
+    const id = idOf(one);
+    if (place >= authChain && id !== undefined) ids.push(id);
+    if (one.kind === "candidate") candidates.push(one.candidate);
+  }
+  return { ids, candidates };
 }
 
 /**

@@ -37,8 +37,8 @@ export async function receive(
   const wanted = [...work.values()];
   const settling =
     wanted.length === 0 ? undefined : await remembering(core, () => settle(core, wanted, cancel), cancel);
-  const verdicts = new Map([...(tried ?? []), ...(settling?.verdicts ?? [])]);
-  const first = admissions.map((admission) => receiptOf(admission, verdicts, settling));
+  const verdict: Judged = (eventId) => settling?.verdict(eventId) ?? tried?.(eventId);
+  const first = admissions.map((admission) => receiptOf(admission, verdict, settling));
   const receipts = outsider ? first : await reviewed(core, first, work, cancel);
   for (const receipt of receipts) core.host.observer.onReceipt?.(receipt, { roomId: core.roomId, origin });
   return receipts;
@@ -72,6 +72,9 @@ export async function fetchFor(core: RoomCore, work: Map<string, Candidate>, opt
   );
 }
 
+/** What was decided about an event, if anything was. */
+type Judged = (eventId: string) => Verdict | undefined;
+
 /** Verdicts after which an event has its place in the room's history. */
 const sifted: ReadonlySet<Verdict["verdict"]> = new Set([
   "accepted",
@@ -81,11 +84,7 @@ const sifted: ReadonlySet<Verdict["verdict"]> = new Set([
 ] as const);
 
 /** Judges without keeping anything, and leaves in `work` what is to be kept, with whatever that rests on. */
-async function sift(
-  core: RoomCore,
-  work: Map<string, Candidate>,
-  cancel: Cancel | undefined,
-): Promise<ReadonlyMap<string, Verdict>> {
+async function sift(core: RoomCore, work: Map<string, Candidate>, cancel: Cancel | undefined): Promise<Judged> {
   const candidates = [...work.values()];
   const judge = async (): Promise<Settling> => {
     await core.openLocked(cancel);
@@ -94,14 +93,14 @@ async function sift(
     await run(core, ws, settling, cancel);
     return settling;
   };
-  const { verdicts } = await remembering(core, () => deciding(core, judge, cancel), cancel);
+  const settling = await remembering(core, () => deciding(core, judge, cancel), cancel);
   const isWanted = (id: string): boolean => {
-    const verdict = verdicts.get(id)?.verdict ?? "pending";
+    const verdict = settling.verdict(id)?.verdict ?? "pending";
     return sifted.has(verdict) || core.memory.pending.has(id);
   };
   const kept = withCited(work, [...work.keys()].filter(isWanted));
   for (const id of [...work.keys()]) if (!kept.has(id)) work.delete(id);
-  return verdicts;
+  return settling.verdict;
 }
 
 /** Events of `work`, with those of it that they rest on. */
@@ -143,14 +142,10 @@ async function asOfNow(core: RoomCore, receipt: Receipt, cancel: Cancel | undefi
   return { ...receipt, verdict: (await verdictOn(core, receipt.verdict.eventId, cancel)) ?? receipt.verdict };
 }
 
-function receiptOf(
-  admission: Admission,
-  verdicts: ReadonlyMap<string, Verdict>,
-  settling: Settling | undefined,
-): Receipt {
+function receiptOf(admission: Admission, judged: Judged, settling: Settling | undefined): Receipt {
   if (admission.kind === "known") return { verdict: admission.verdict, duplicate: true };
   if (admission.kind === "refused") return { verdict: admission.verdict, duplicate: false };
   const { eventId } = admission.candidate.event;
-  const verdict = verdicts.get(eventId) ?? { verdict: "pending", eventId, waitsFor: [] };
+  const verdict = judged(eventId) ?? { verdict: "pending", eventId, waitsFor: [] };
   return { verdict, duplicate: settling?.duplicates.has(eventId) ?? false };
 }
