@@ -8,7 +8,7 @@ import { CancelledError, Canceller } from "../../src/engine/index.js";
 import type { Room } from "../../src/engine/index.js";
 import type { JsonObject } from "../../src/json/index.js";
 import type { Storage } from "../../src/ports/index.js";
-import { factsOf, short, Story, visible, withKey } from "../support/engine.js";
+import { factsOf, HERE, short, Story, visible, withKey } from "../support/engine.js";
 import {
   ALICE,
   BOB,
@@ -53,6 +53,20 @@ describe.each(VERSIONS)("a join whose state has an event that nobody signed, roo
     const before = (await room.stateAt(told.id("me")))?.before.ids();
     expect([...(before ?? [])].sort()).toEqual(told.ids(...left));
     expect([...room.current.ids()].sort()).toEqual(told.ids(...left, "me"));
+  });
+
+  it("is stored without it where memberships were left out as well", async () => {
+    const told = story(v);
+    const serversInRoom = ["a.example", "b.example", "c.example", HERE];
+    const state = without(STATE, "carol");
+    const left = given(told, { state: without(state, "one") });
+    const expected = await joinedWith(told, { ...left, serversInRoom });
+    const storage = createMemoryStorage();
+    const room = await serve(told, { storage });
+    const instead = { one: unsigned(told, told.json("one")) };
+    expect(await room.importJoin({ ...given(told, { state, instead }), serversInRoom })).toMatchObject({ ok: true });
+    expect([await rowsOf(storage), await visible(room, idsOf(told))]).toEqual(expected);
+    expect(room.servers).toEqual(serversInRoom);
   });
 
   it("is judged without it, though the rest of the state cites it", async () => {

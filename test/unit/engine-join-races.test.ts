@@ -102,6 +102,26 @@ describe.each(VERSIONS)("two joins of a room at the same time, room version %s",
   });
 });
 
+describe.each(VERSIONS)("another join of a room that is here, room version %s", (v) => {
+  it("holds nobody up while signatures are verified", async () => {
+    const told = story(v).state("topic", "m.room.topic", ALICE, { topic: "new" }, { prev: ["me"] });
+    told.member("late", `@late:${HERE}`, "join");
+    const slow = new SlowKeys(told);
+    const room = await serve(told, { keys: slow.keys });
+    expect(await room.importJoin(given(told))).toMatchObject({ ok: true });
+    slow.hold();
+    const joining = room.importJoin(given(told, { join: "late", state: [...STATE, "me", "topic"] }));
+    await turns();
+    slow.answerFirst();
+    await turns();
+    const sent = await room.emit([{ type: "m.room.message", sender: ME, content: { body: "meanwhile" } }]);
+    expect([sent.ok, slow.waiting]).toEqual([true, 1]);
+    slow.release();
+    expect(await joining).toMatchObject({ ok: true });
+    expect([...room.localUsers].sort()).toEqual([`@late:${HERE}`, ME]);
+  });
+});
+
 /** A storage in which something else happens before the first commit, or in place of it. */
 function raced(storage: Storage, first: () => Promise<CommitResult | undefined>): Storage {
   let commits = 0;
