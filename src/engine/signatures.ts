@@ -96,7 +96,8 @@ export class SignatureBatch {
       const checks = this.#signers.slice(at, end);
       at = end;
       // Nearly all of them.
-      if (settled === undefined && of.length === checks.length && of.every((valid) => valid)) continue;
+      if (settled === undefined && of.length === checks.length && of.every((valid: unknown) => valid === true))
+        continue;
       const report = settleSignatures({ checks, settled: settled ?? new Map() }, of);
       if (report.status !== "verified") refused.set(place, refusalOf(pdu, report));
     }

@@ -147,6 +147,13 @@ describe("a batch of signatures", () => {
     expect((await (await batchOf("10", [], keys)).verify(keys, undefined)).size).toBe(0);
   });
 
+  it("takes nothing but `true` for a valid signature", async () => {
+    // A port in plain JavaScript that answers with words.
+    const keys: Keys = { ...keysOf(4), verify: (requests) => requests.map(() => JSON.parse('"invalid"') as boolean) };
+    const refused = await (await batchOf("10", events, keys)).verify(keys, undefined);
+    expect([...refused.values()].map(({ verdict }) => verdict)).toEqual(events.map(() => "bad-signature"));
+  });
+
   it.each([
     ["none", 0],
     ["too few", 2],

@@ -73,6 +73,16 @@ it("a sleep keeps a process only if it is to", async () => {
   expect(time("")).toBeGreaterThanOrEqual(2500);
 });
 
+it("a process does not end while somebody only lets others have their turn", async () => {
+  const outfile = await bundle("system-clock", "src/adapters/system/index.ts");
+  const script = `
+    import { createSystemClock } from ${JSON.stringify(outfile)};
+    await createSystemClock({ unref: true }).sleep(0);
+    console.log("went on");`;
+  const { stdout } = spawnSync(process.execPath, ["--input-type=module", "--eval", script]);
+  expect(stdout.toString()).toBe("went on\n");
+});
+
 describe("a platform without randomness", () => {
   afterEach(() => vi.unstubAllGlobals());
   it.each([undefined, {}])("is refused at the start (%o)", (crypto) => {

@@ -3,7 +3,10 @@ import type { Cancel } from "../../ports/cancel.js";
 import type { Clock } from "../../ports/clock.js";
 
 export interface SystemClockOptions {
-  /** Whether a process may end while somebody sleeps, where timers have `unref` (Node, Deno, Bun). Not by default. */
+  /**
+   * Whether a process may end while somebody sleeps, where timers have `unref` (Node, Deno, Bun). Not by default. A sleep
+   * of no time keeps it in any case.
+   */
   readonly unref?: boolean;
 }
 
@@ -36,7 +39,8 @@ export function createSystemClock({ unref = false }: SystemClockOptions = {}): C
         const part = Math.min(left, LONGEST_TIMER);
         left -= part;
         timer = setTimeout(next, part);
-        if (unref) letGo(timer);
+        // Who sleeps for no time has work to go on with, and only lets others have their turn.
+        if (unref && ms > 0) letGo(timer);
       };
       const stop = cancel?.onAbort(end);
       wait();
