@@ -4,8 +4,8 @@ import type { Clock } from "../../ports/clock.js";
 
 export interface SystemClockOptions {
   /**
-   * Whether a process may end while somebody sleeps, where timers have `unref` (Node, Deno, Bun). Not by default. A sleep
-   * of no time keeps it in any case.
+   * Whether a process may end while somebody sleeps, where timers have `unref` (Node, Deno, Bun). Not by default. A
+   * sleep of no time keeps it in any case.
    */
   readonly unref?: boolean;
 }
