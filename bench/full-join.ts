@@ -27,7 +27,7 @@ const MEMBERS = 50_000;
 const KEY_ID = "ed25519:a";
 const THREADS = 2;
 /** Joins of each kind, in turns. The least of them counts: other work on the machine can only make one longer. */
-const ROUNDS = 2;
+const ROUNDS = 3;
 /** The child of bench/main.ts that joins. */
 export const FULL_JOIN = "full-join";
 
