@@ -8,6 +8,9 @@ export interface Clock {
    * that is finer is rounded by the host.
    */
   now(): number;
-  /** Resolves after about `ms` milliseconds, or as soon as `cancel` fires, whichever is first. Never rejects. */
+  /**
+   * Resolves after about `ms` milliseconds, or as soon as `cancel` fires, whichever is first. Never rejects. A sleep of
+   * no time needs none to pass: long work sleeps so, that others have their turn.
+   */
   sleep(ms: number, cancel?: Cancel): Promise<void>;
 }
