@@ -1,6 +1,8 @@
 /** Who cites whom, from the cited event's side: lists by number that only grow, without an object for each. */
+import { enlarged } from "./integers.js";
+import { ABSENT } from "./state-map.js";
 
-const END = -1;
+const END = ABSENT;
 
 export class Citers {
   /** The latest link of each list. */
@@ -10,14 +12,10 @@ export class Citers {
   #used = 0;
 
   add(cited: number, citer: number): void {
-    if (cited >= this.#heads.length) {
-      const heads = new Int32Array(2 * Math.max(cited, this.#heads.length)).fill(END);
-      heads.set(this.#heads);
-      this.#heads = heads;
-    }
+    if (cited >= this.#heads.length) this.#heads = enlarged(this.#heads, cited);
     if (this.#used === this.#citers.length) {
-      this.#citers = doubled(this.#citers);
-      this.#next = doubled(this.#next);
+      this.#citers = enlarged(this.#citers, this.#used);
+      this.#next = enlarged(this.#next, this.#used);
     }
     const link = this.#used++;
     this.#citers[link] = citer;
@@ -37,10 +35,4 @@ export class Citers {
   at(link: number): number {
     return this.#citers[link] ?? END;
   }
-}
-
-function doubled(array: Int32Array): Int32Array {
-  const larger = new Int32Array(2 * array.length);
-  larger.set(array);
-  return larger;
 }

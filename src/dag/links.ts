@@ -3,6 +3,7 @@
  * and its sender's. With an `Int32Array` for each event and arrays of objects, a resolution of 50 changes in a room of
  * 100,000 members spent two thirds of its time on waiting for memory (docs/performance.md).
  */
+import { enlarged } from "./integers.js";
 import { ABSENT } from "./state-map.js";
 
 const START = 0;
@@ -62,10 +63,4 @@ export class Links {
   sender(number: number): number {
     return this.#rows[number * ROW + SENDER] ?? ABSENT;
   }
-}
-
-function enlarged(array: Int32Array, least: number): Int32Array {
-  const larger = new Int32Array(2 * Math.max(least, array.length)).fill(ABSENT);
-  larger.set(array);
-  return larger;
 }
