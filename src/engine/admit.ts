@@ -53,6 +53,7 @@ export interface AdmitOptions {
 const AT_A_TIME = 64;
 /** How many signatures go to the Keys port in one call, about. */
 const TOGETHER = 512;
+
 /** What is read of some values, while their signatures are verified. */
 interface Part {
   /** As if every signature were valid. */
