@@ -4,7 +4,7 @@ import { sha256 as sha256OfNoble } from "@noble/hashes/sha2.js";
 import { get } from "../../src/json/index.js";
 import { timeOnce } from "../measure.js";
 import { indexOf, resolveRoom } from "./ours.js";
-import type { RoomRun } from "./ours.js";
+import type { RoomTurn } from "./ours.js";
 import { over, signedOf, stop } from "./work.js";
 import type { TaskTable } from "./work.js";
 
@@ -37,32 +37,34 @@ export const floorTasks: TaskTable = {
  * the fork read in the order of time, each with those that it cites. How much longer that takes in a larger room is
  * up to the machine.
  */
-export const touchRoom: RoomRun = (room) => {
+export const touchRoom: RoomTurn = (room) => {
   const index = indexOf(room);
   const numbers = new Map(room.events.map(({ eventId }, number) => [eventId, number]));
   const byTime = room.events
     .slice(room.events.length - room.changes)
     .sort((a, b) => a.originServerTs - b.originServerTs)
     .map(({ eventId }) => index.numberOf(eventId));
-  const [states] = timeOnce(() => {
-    let known = 0;
-    for (const ids of room.stateSets) for (const id of ids) if (numbers.get(id) !== undefined) known++;
-    return known;
-  });
   const { links } = index;
   const joined = (number: number): boolean => {
     const event = index.eventOf(number);
     return event !== undefined && get(event.content, "membership") === "join";
   };
-  const [resolve] = timeOnce(() => {
-    let joins = 0;
-    for (const number of byTime) {
-      if (joined(number)) joins++;
-      for (let link = links.first(number), end = links.end(number); link < end; link++) {
-        if (joined(links.at(link))) joins++;
+  return () => {
+    const [states] = timeOnce(() => {
+      let known = 0;
+      for (const ids of room.stateSets) for (const id of ids) if (numbers.get(id) !== undefined) known++;
+      return known;
+    });
+    const [resolve] = timeOnce(() => {
+      let joins = 0;
+      for (const number of byTime) {
+        if (joined(number)) joins++;
+        for (let link = links.first(number), end = links.end(number); link < end; link++) {
+          if (joined(links.at(link))) joins++;
+        }
       }
-    }
-    return joins;
-  });
-  return [{ states, resolve, walk: 0 }, () => resolveRoom(room)[1]()];
+      return joins;
+    });
+    return [{ states, resolve, walk: 0 }, () => resolveRoom(room)()[1]()];
+  };
 };

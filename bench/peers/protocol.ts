@@ -10,8 +10,8 @@ export type Request =
   | { readonly op: "about" }
   /** Reads a room; see rooms.ts for the file. */
   | { readonly op: "load"; readonly room: string; readonly file: string }
-  /** Resolves it once, from its indexed events. */
-  | { readonly op: "resolve"; readonly room: string }
+  /** Resolves it once, from its indexed events; `first` where a turn begins. */
+  | { readonly op: "resolve"; readonly room: string; readonly first: boolean }
   /** The ids that the last run came to, sorted. */
   | { readonly op: "answer"; readonly room: string }
   | { readonly op: "drop"; readonly room: string }
@@ -85,8 +85,8 @@ export class Contender {
     await this.#ask({ op: "load", room, file });
   }
 
-  async resolve(room: string): Promise<Resolved> {
-    return (await this.#ask({ op: "resolve", room })) as unknown as Resolved;
+  async resolve(room: string, first: boolean = true): Promise<Resolved> {
+    return (await this.#ask({ op: "resolve", room, first })) as unknown as Resolved;
   }
 
   async answer(room: string): Promise<readonly string[]> {

@@ -5,7 +5,7 @@ import { createInterface } from "node:readline";
 import { eventIdOf } from "../../src/event/index.js";
 import { sweepYoung } from "../measure.js";
 import { readRoom } from "./ours.js";
-import type { Room, RoomRun } from "./ours.js";
+import type { Room, RoomRun, RoomTurn } from "./ours.js";
 import type { Request, Resolved, Task } from "./protocol.js";
 import { readSamples, stop } from "./work.js";
 import type { Samples, TaskTable, Work } from "./work.js";
@@ -13,16 +13,18 @@ import type { Samples, TaskTable, Work } from "./work.js";
 /** One contender: what it has been given, and what it makes of it. */
 class Server {
   readonly #tasks: TaskTable;
-  readonly #run: RoomRun;
+  readonly #turnOf: RoomTurn;
+  /** The turn that goes on; of those before nothing is kept. */
+  #turn: { readonly room: string; readonly run: RoomRun } | undefined;
   readonly #rooms = new Map<string, Room>();
   readonly #answers = new Map<string, () => readonly string[]>();
   #samples: Samples | undefined;
   /** Work by task, made once. */
   readonly #work = new Map<Task, Work>();
 
-  constructor(tasks: TaskTable, run: RoomRun) {
+  constructor(tasks: TaskTable, turnOf: RoomTurn) {
     this.#tasks = tasks;
-    this.#run = run;
+    this.#turnOf = turnOf;
   }
 
   async answer(request: Request): Promise<object> {
@@ -33,12 +35,13 @@ class Server {
         this.#rooms.set(request.room, await readRoom(request.file));
         return {};
       case "resolve":
-        return this.#resolve(request.room);
+        return this.#resolve(request.room, request.first);
       case "answer":
         return { ids: (this.#answers.get(request.room) ?? stop(`${request.room} was not resolved yet`))() };
       case "drop":
         this.#rooms.delete(request.room);
         this.#answers.delete(request.room);
+        this.#turn = undefined;
         return {};
       case "samples":
         this.#samples = await readSamples(request.file);
@@ -50,8 +53,10 @@ class Server {
     }
   }
 
-  #resolve(name: string): Resolved {
-    const [times, ids] = this.#run(this.#rooms.get(name) ?? stop(`no room ${name} is loaded`));
+  #resolve(name: string, first: boolean): Resolved {
+    const room = this.#rooms.get(name) ?? stop(`no room ${name} is loaded`);
+    if (first || this.#turn?.room !== name) this.#turn = { room: name, run: this.#turnOf(room) };
+    const [times, ids] = this.#turn.run();
     this.#answers.set(name, ids);
     return times;
   }
@@ -73,8 +78,8 @@ class Server {
 }
 
 /** Answers requests until stdin ends. */
-export async function serve(tasks: TaskTable, run: RoomRun): Promise<void> {
-  const server = new Server(tasks, run);
+export async function serve(tasks: TaskTable, turnOf: RoomTurn): Promise<void> {
+  const server = new Server(tasks, turnOf);
   for await (const line of createInterface({ input: process.stdin })) {
     const answer = await server
       .answer(JSON.parse(line) as Request)
