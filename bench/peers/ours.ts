@@ -65,8 +65,8 @@ function readOrStop(version: RoomVersion, value: JsonObject): LooseEvent {
 
 /**
  * A turn gets an index of its own, and power levels that were not seen before. Its runs share them, as those of peers
- * share their events: a resolution leaves nothing behind for the next (test/property/resolution-memory.test.ts). Making the
- * index is not counted. States are made once in a turn, because those that are made again share parts with the first.
+ * share their events: a resolution leaves nothing behind for the next (test/property/resolution-memory.test.ts). Making
+ * the index is not counted. States are made once in a turn, because those made again share parts with the first.
  */
 export const resolveRoom: RoomTurn = (room) => {
   const index = indexOf(room);
