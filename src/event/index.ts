@@ -27,6 +27,7 @@ export type {
   KeyLookup,
   SignatureCheck,
   SignaturePlan,
+  SettledPlan,
   SignatureReport,
   SignerVerdict,
   VerifyKey,
