@@ -71,7 +71,7 @@ export const defaultLimits: Limits = Object.freeze({
   policyTime: 30_000,
   policyRequests: 5,
   settlePerCommit: 200,
-  commitAttempts: 20,
+  commitAttempts: 100,
   mergeAbove: 10,
   cachedEvents: 4_000,
   cachedStates: 2_000,
