@@ -152,14 +152,14 @@ export async function measureGroup(
   }));
 }
 
-/** Rooms are resolved several times in a turn, while they take no longer than this: one run only fills the caches. */
+/** Rooms are resolved several times in a turn, while that takes no longer: one run only fills the caches. */
 const TURN_MS = 40;
 const MOST_RUNS = 9;
 
 /** The run of median length of those that a turn has time for. */
 async function medianRun(run: (first: boolean) => Promise<Resolved>, counts: boolean): Promise<Resolved> {
   const runs = [await run(true)];
-  const taken = (): number => runs.reduce((sum, one) => sum + wholeOf(one), 0);
+  const taken = (): number => runs.reduce((sum, { resolve, walk }) => sum + resolve + walk, 0);
   while (counts && runs.length < MOST_RUNS && taken() < TURN_MS) runs.push(await run(false));
   const ascending = runs.toSorted((a, b) => wholeOf(a) - wholeOf(b));
   return ascending[ascending.length >> 1] ?? stop("a turn is at least one run");
