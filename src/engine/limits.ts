@@ -52,6 +52,8 @@ export interface Limits {
   readonly retryLongest: number;
   /** Milliseconds of pauses, since the last restart, after which a join that was interrupted is given up. */
   readonly resumeTime: number;
+  /** Milliseconds that events of a room wait for a join of it that is under way: all that their server sends waits. */
+  readonly joinWait: number;
   /** Milliseconds that an answer to another server may take. */
   readonly requestTime: number;
   /** Milliseconds that the answer to a transaction is remembered. */
@@ -87,6 +89,7 @@ export const defaultLimits: Limits = Object.freeze({
   retryFirst: 1_000,
   retryLongest: 60 * 60 * 1000,
   resumeTime: 24 * 60 * 60 * 1000,
+  joinWait: 10_000,
   requestTime: 60_000,
   transactionMemory: 24 * 60 * 60 * 1000,
 });

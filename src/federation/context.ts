@@ -15,11 +15,13 @@ import type { ServerAcl } from "./acl.js";
 import type { OperationError, OperationErrorCode, OperationName, OperationResult } from "../ports/operations.js";
 import type { RoomVersionRules } from "../rules/model.js";
 import type { EduModule } from "./edus/module.js";
+import type { RoomsBeingJoined } from "./joining.js";
 import type { KeyPublisher } from "./keys/publisher.js";
 
 export interface Federation {
   readonly host: Host;
   readonly rooms: Rooms;
+  readonly joining: RoomsBeingJoined;
   /** What this server answers to who asks for keys. */
   readonly publishes?: KeyPublisher | undefined;
   /** What this server says of its users and of the rooms that it lists. */

@@ -306,12 +306,14 @@ interface Filled {
   readonly eventId: string;
 }
 
+type Send<T> = (server: string, filled: Filled) => Promise<Shaken<T>>;
+
 /** Asks each server for a template in turn, and gives what is to be sent back to `send`. The first success counts. */
 async function shake<T>(
   federation: Federation,
   { roomId, userId, via, reason, cancel }: HandshakeRequest,
   membership: Membership,
-  send: (server: string, filled: Filled) => Promise<Shaken<T>>,
+  send: Send<T>,
 ): Promise<Shaken<T>> {
   const { host } = federation;
   let { error } = refuse("unreachable", `no server to reach ${roomId} by`);
@@ -398,7 +400,7 @@ export function joinRemotely(federation: Federation, request: HandshakeRequest, 
   const { host, rooms } = federation;
   const { roomId, userId, partial, cancel } = request;
   const omitMembers = partial === true ? { omitMembers: true } : {};
-  return shake(federation, request, "join", async (server, { version, event, eventId }) => {
+  const join: Send<Room> = async (server, { version, event, eventId }) => {
     const sent = await host.transport.request(server, "send_join", { roomId, eventId, event, ...omitMembers }, cancel);
     if (!sent.ok) return failedBy(server, sent.error);
     const state = listOf(sent.value.state);
@@ -427,7 +429,10 @@ export function joinRemotely(federation: Federation, request: HandshakeRequest, 
     await host.storage.removeOutside(roomId, userId, cancel);
     await host.storage.removeIntents([intent], cancel);
     return taken;
-  });
+  };
+  return shake(federation, request, "join", (server, filled) =>
+    federation.joining.during(roomId, () => join(server, filled)),
+  );
 }
 
 /** The version that the create event names where it is not the one by which the room was to be read. */

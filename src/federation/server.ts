@@ -27,6 +27,7 @@ import type { Federation } from "./context.js";
 import { authorisation, joinRemotely, knockRemotely, leaveRemotely, toldOf } from "./handshake.js";
 import type { HandshakeRequest, Shaken } from "./handshake.js";
 import { inviteRemotely } from "./invite.js";
+import { RoomsBeingJoined } from "./joining.js";
 import { joinIntent, joinIntentId, Joins } from "./joins.js";
 import type { EduModule, Edus, EduSender } from "./edus/module.js";
 import type { KeyPublisher } from "./keys/publisher.js";
@@ -117,6 +118,7 @@ export class Server {
   readonly #directory: Directory | undefined;
   readonly #edus: EduModule | undefined;
   readonly #outbox: Outbox;
+  readonly #joining: RoomsBeingJoined = new RoomsBeingJoined();
   readonly #transactions: Transactions;
   readonly #completions: Completions;
   readonly #joins: Joins;
@@ -146,6 +148,7 @@ export class Server {
     return {
       host: this.host,
       rooms: this.rooms,
+      joining: this.#joining,
       publishes: this.#publishes,
       directory: this.#directory,
       edus: this.#edus,

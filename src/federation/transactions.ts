@@ -71,7 +71,7 @@ export class Transactions {
   }
 
   async #receiveFor(origin: string, roomId: string, events: readonly JsonValue[], result: Answer): Promise<void> {
-    const room = await residentRoom(this.#federation, roomId);
+    const room = await this.#roomFor(roomId);
     if (room === undefined) {
       for (const event of events) {
         const ended = await endOutside(this.#federation.host, roomId, event);
@@ -93,6 +93,15 @@ export class Transactions {
       const refusal = softFailed.has(receipt.verdict.verdict) ? undefined : refusalOf(receipt.verdict);
       setOwn(result, eventId, refusal === undefined ? {} : { error: refusal.reason });
     });
+  }
+
+  /** A room that this server takes part in; where it is about to, the join goes first. */
+  async #roomFor(roomId: string): Promise<Room | undefined> {
+    const room = await residentRoom(this.#federation, roomId);
+    const { host, joining } = this.#federation;
+    if (room !== undefined || !joining.has(roomId)) return room;
+    await joining.isOver(roomId, host.clock, host.limits.joinWait);
+    return residentRoom(this.#federation, roomId);
   }
 }
 
