@@ -63,25 +63,26 @@ function fullConflictedSet(
   conflicted: ConflictedKeys,
   trace: TraceV2 | undefined,
 ): Set<number> | undefined {
-  const full = new Set<number>();
-  for (const candidates of conflicted.values()) for (const number of candidates) full.add(number);
-  let subgraph = variant.subgraph ? walkConflictedSubgraph(index, full) : [];
+  const all: number[] = [];
+  for (const candidates of conflicted.values()) for (const number of candidates) all.push(number);
+  let subgraph = variant.subgraph ? walkConflictedSubgraph(index, new Set(all)) : [];
   let difference = walkAuthDifference(index, states, conflicted);
   if (subgraph === undefined || difference === undefined) {
     const order = index.authOrder();
     if (order === undefined) return undefined;
-    subgraph ??= conflictedSubgraph(index, order, full);
+    subgraph ??= conflictedSubgraph(index, order, all);
     difference ??= authDifference(index, order, states, conflicted);
   }
-  for (const number of difference) full.add(number);
-  for (const number of subgraph) full.add(number);
-  // Only hostile events cite message events; what is no state has no place in a state.
-  for (const number of full) {
-    if (index.links.has(number) && index.keyOf(number) === ABSENT) full.delete(number);
+  for (const number of difference) all.push(number);
+  for (const number of subgraph) all.push(number);
+  const full = new Set<number>();
+  // In the order in which they lie in memory, and nearly in that in which they are going to be checked.
+  for (const number of Int32Array.from(all).sort()) {
+    // Only hostile events cite message events; what is no state has no place in a state.
+    if (!index.links.has(number) || index.keyOf(number) !== ABSENT) full.add(number);
   }
   trace?.sets(difference, subgraph, full);
-  // In the order in which they lie in memory, and nearly in that in which they are going to be checked.
-  return new Set(Int32Array.from(full).sort());
+  return full;
 }
 
 /** Steps 1 and 2: power events in reverse topological power order. */
