@@ -57,7 +57,7 @@ export function encodeAfter(sigil: string, bytes: Uint8Array, alphabet: Base64Al
     codes.push(code(group >> 18), code(group >> 12));
     if (whole + 2 === bytes.length) codes.push(code(group >> 6));
   }
-  return text === "" ? String.fromCharCode(...codes) : text + String.fromCharCode(...codes);
+  return text + String.fromCharCode(...codes);
 }
 
 /**

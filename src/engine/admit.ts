@@ -77,12 +77,10 @@ export async function admit(
   options: AdmitOptions,
 ): Promise<readonly Admission[]> {
   const admissions: Admission[] = [];
+  const isAsking = options.mode === "live" && context.policy.checkEvent !== undefined;
   for (const { presumed, refused } of await read(context, values, options)) {
-    const against = await refused;
-    for (let place = 0; place < presumed.length; place++) {
-      const [one, verdict] = [presumed[place], against.get(place)];
-      if (verdict !== undefined) admissions.push({ kind: "refused", verdict });
-      else if (one !== undefined) admissions.push(options.mode === "live" ? await asked(context, one, options) : one);
+    for (const one of settledOf(presumed, await refused)) {
+      admissions.push(isAsking ? await asked(context, one, options) : one);
     }
   }
   return admissions;
@@ -97,16 +95,19 @@ export async function presume(
   const parts = await read(context, values, { ...options, mode: "import" });
   const admissions = parts.flatMap(({ presumed }) => presumed);
   const settled = async (): Promise<readonly Admission[]> => {
-    const against = await Promise.all(parts.map(({ refused }) => refused));
-    if (against.every(({ size }) => size === 0)) return admissions;
-    return parts.flatMap(({ presumed }, part) =>
-      presumed.map((one, place): Admission => {
-        const verdict = against[part]?.get(place);
-        return verdict === undefined ? one : { kind: "refused", verdict };
-      }),
-    );
+    const found = await Promise.all(parts.map(async ({ presumed, refused }) => settledOf(presumed, await refused)));
+    return found.every((one, at) => one === parts[at]?.presumed) ? admissions : found.flat();
   };
   return { admissions, settled };
+}
+
+/** How a part turns out: what was presumed itself if every signature is valid. */
+function settledOf(presumed: Part["presumed"], against: ReadonlyMap<number, Verdict>): readonly Admission[] {
+  if (against.size === 0) return presumed;
+  return presumed.map((one, place): Admission => {
+    const verdict = against.get(place);
+    return verdict === undefined ? one : { kind: "refused", verdict };
+  });
 }
 
 /** Reads all values, while the signatures of those before are verified. */
@@ -137,7 +138,7 @@ async function read(
     }
     const { size, bytes } = batch;
     const refused = batch.verify(keys, cancel);
-    // Whoever waits for it hears of a failure; before that it is no failure of nobody's.
+    // Whoever waits for it hears of a failure; until someone does it must not count as unhandled.
     refused.catch(() => undefined);
     parts.push({ presumed, refused });
     if (at >= values.length) break;

@@ -8,7 +8,7 @@ import { domainOf } from "../ids/grammar.js";
 import { createEventIdOf } from "../event/pdu.js";
 import { isArray } from "../json/value.js";
 import type { JsonValue } from "../json/value.js";
-import type { Cancel } from "../ports/cancel.js";
+import type { Awaitable, Cancel } from "../ports/cancel.js";
 import type { Observer } from "../ports/observer.js";
 import type { OperationName, OperationRequest, OperationResult } from "../ports/operations.js";
 import type { Transport } from "../ports/transport.js";
@@ -42,8 +42,11 @@ interface Missing {
 const SINGLE_EVENTS = 20;
 
 /** Whether the candidates cite what neither storage nor another of them has. Adds to `work` what was waiting here. */
-export async function isLacking(context: LookContext, work: Map<string, Candidate>): Promise<boolean> {
-  if (isAtHand(context, work)) return false;
+export function isLacking(context: LookContext, work: Map<string, Candidate>): Awaitable<boolean> {
+  return !isAtHand(context, work) && isLackingAfterReading(context, work);
+}
+
+async function isLackingAfterReading(context: LookContext, work: Map<string, Candidate>): Promise<boolean> {
   const { previous, authority } = await missingOf(context, work);
   return previous.size > 0 || authority.length > 0;
 }

@@ -17,7 +17,7 @@ import type {
   Storage,
   Waiting,
 } from "../ports/storage.js";
-import type { Cancel } from "../ports/cancel.js";
+import type { Awaitable, Cancel } from "../ports/cancel.js";
 import type { RoomVersion } from "../versions/room-version.js";
 import { Cache } from "./cache.js";
 import { Facts } from "./facts.js";
@@ -142,8 +142,11 @@ export class RoomMemory {
     this.current = await this.snapshot(storage, opened.record.stateGroup, cancel);
   }
 
-  /** Reads events with their states into memory; those that storage does not have are left out. */
-  async load(storage: Storage, eventIds: readonly string[], cancel?: Cancel): Promise<readonly Held[]> {
+  /**
+   * Reads events with their states into memory; those that storage does not have are left out. Nothing waits where
+   * memory has all of them: promises of what is at hand took a twentieth of a message that comes alone.
+   */
+  load(storage: Storage, eventIds: readonly string[], cancel?: Cancel): Awaitable<readonly Held[]> {
     const found: Held[] = [];
     const wanted: string[] = [];
     for (const id of eventIds) {
@@ -151,8 +154,18 @@ export class RoomMemory {
       if (held === undefined) wanted.push(id);
       else found.push(held);
     }
-    if (wanted.length === 0) return found;
+    return wanted.length === 0 ? found : this.#read(storage, wanted, found, cancel);
+  }
+
+  /** Those that storage has of the wanted ones, after those that were found. */
+  async #read(
+    storage: Storage,
+    wanted: readonly string[],
+    found: Held[],
+    cancel: Cancel | undefined,
+  ): Promise<readonly Held[]> {
     const rows = await storage.readEvents(this.roomId, wanted, cancel);
+    if (rows.length === 0) return found;
     const groups = new Set<number>();
     for (const { stateBefore, stateAfter } of rows) {
       if (stateBefore !== undefined) groups.add(stateBefore);

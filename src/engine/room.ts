@@ -132,7 +132,7 @@ export class Room {
   }
 
   /** What the federation operations read: events with their states, in bulk. */
-  load(eventIds: readonly string[], cancel?: Cancel): Promise<readonly Held[]> {
+  async load(eventIds: readonly string[], cancel?: Cancel): Promise<readonly Held[]> {
     return this.#core.load(eventIds, cancel);
   }
 
@@ -149,7 +149,7 @@ export class Room {
   // ---- storage ------------------------------------------------------------------------------------------
 
   /** Reads the room from storage. `false` when there is none. Called by what owns the room. */
-  open(cancel?: Cancel): Promise<boolean> {
+  async open(cancel?: Cancel): Promise<boolean> {
     return this.#core.open(cancel);
   }
 

@@ -128,11 +128,7 @@ export class KeyBook {
 
   readonly lookup: KeyLookup = (server, keyId) => this.#known.get(server)?.get(keyId)?.key;
 
-  async ask<T>(
-    of: readonly T[],
-    requests: (one: T) => readonly KeyRequest[],
-    cancel: Cancel | undefined,
-  ): Promise<void> {
+  ask<T>(of: readonly T[], requests: (one: T) => readonly KeyRequest[], cancel: Cancel | undefined): Awaitable<void> {
     const latest = new Map<string, Map<string, KeyRequest>>();
     for (const one of of) {
       for (const request of requests(one)) {
@@ -142,7 +138,10 @@ export class KeyBook {
       }
     }
     const wanted = [...latest.values()].flatMap((ofServer) => [...ofServer.values()]);
-    if (wanted.length === 0) return;
+    if (wanted.length > 0) return this.#lookUp(wanted, cancel);
+  }
+
+  async #lookUp(wanted: readonly KeyRequest[], cancel: Cancel | undefined): Promise<void> {
     const found = await this.#keys.lookup(wanted, cancel);
     for (const [place, { server, keyId, validAt }] of wanted.entries()) {
       entriesOf(this.#known, server).set(keyId, { validAt, key: found[place] });

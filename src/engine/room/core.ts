@@ -5,7 +5,7 @@
  */
 import { compareCodePoints } from "../../json/compare.js";
 import type { Pdu } from "../../event/pdu.js";
-import type { Cancel } from "../../ports/cancel.js";
+import type { Awaitable, Cancel } from "../../ports/cancel.js";
 import type { Batch, CommitResult, StoredEvent } from "../../ports/storage.js";
 import type { RoomVersion } from "../../versions/room-version.js";
 import type { AdmitContext } from "../admit.js";
@@ -80,7 +80,7 @@ export class RoomCore {
     return this.feed.residents.local.size > 0;
   }
 
-  load(eventIds: readonly string[], cancel: Cancel | undefined): Promise<readonly Held[]> {
+  load(eventIds: readonly string[], cancel: Cancel | undefined): Awaitable<readonly Held[]> {
     return this.#memory.load(this.host.storage, eventIds, cancel);
   }
 
@@ -89,21 +89,23 @@ export class RoomCore {
   }
 
   /** Runs one thing after the other. */
-  locked<T>(work: () => Promise<T>): Promise<T> {
+  locked<T>(work: () => Awaitable<T>): Promise<T> {
     const next = this.#queue.then(work, work);
     this.#queue = next.catch(() => undefined);
     return next;
   }
 
   /** Reads the room from storage, in its turn, if that is not done. `false` when there is none. */
-  async open(cancel: Cancel | undefined): Promise<boolean> {
-    if (this.#opened) return true;
-    return this.locked(() => this.openLocked(cancel));
+  open(cancel: Cancel | undefined): Awaitable<boolean> {
+    return this.#opened || this.locked(() => this.openLocked(cancel));
   }
 
   /** The same, for what runs in the queue. */
-  async openLocked(cancel: Cancel | undefined): Promise<boolean> {
-    if (this.#opened) return true;
+  openLocked(cancel: Cancel | undefined): Awaitable<boolean> {
+    return this.#opened || this.#read(cancel);
+  }
+
+  async #read(cancel: Cancel | undefined): Promise<boolean> {
     const { storage, limits } = this.host;
     const opened = await storage.openRoom(this.roomId, cancel);
     if (opened === undefined) return false;

@@ -29,8 +29,8 @@ export async function settle(
   cancel: Cancel | undefined,
 ): Promise<Settling> {
   const settling = await deciding(core, () => settleOnce(core, candidates, cancel), cancel);
-  await settleFreed(core, cancel);
-  await mergeIfNeeded(core, cancel);
+  if (core.freed.length > 0) await settleFreed(core, cancel);
+  if (hasManyEnds(core)) await mergeEnds(core, cancel);
   return settling;
 }
 
@@ -109,12 +109,19 @@ export async function send(
  * Many ends make every state dear. Above the limit a local user ties them together with an event that says
  * nothing, if one may; if none may, they stay until somebody else does.
  */
-async function mergeIfNeeded(core: RoomCore, cancel: Cancel | undefined): Promise<void> {
-  const ends = (): number => core.feed.control.forwardExtremities.length;
-  while (ends() > core.host.limits.mergeAbove) {
-    const before = ends();
-    if (!(await merge(core, cancel)) || ends() >= before) return;
+async function mergeEnds(core: RoomCore, cancel: Cancel | undefined): Promise<void> {
+  while (hasManyEnds(core)) {
+    const before = endsOf(core);
+    if (!(await merge(core, cancel)) || endsOf(core) >= before) return;
   }
+}
+
+function hasManyEnds(core: RoomCore): boolean {
+  return endsOf(core) > core.host.limits.mergeAbove;
+}
+
+function endsOf(core: RoomCore): number {
+  return core.feed.control.forwardExtremities.length;
 }
 
 async function merge(core: RoomCore, cancel: Cancel | undefined): Promise<boolean> {

@@ -39,7 +39,8 @@ export async function receive(
     wanted.length === 0 ? undefined : await remembering(core, () => settle(core, wanted, cancel), cancel);
   const verdict: Judged = (eventId) => settling?.verdict(eventId) ?? tried?.(eventId);
   const first = admissions.map((admission) => receiptOf(admission, verdict, settling));
-  const receipts = outsider ? first : await reviewed(core, first, work, cancel);
+  const isPending = first.some(({ verdict }) => verdict.verdict === "pending");
+  const receipts = outsider || !isPending ? first : await reviewed(core, first, work, cancel);
   for (const receipt of receipts) core.host.observer.onReceipt?.(receipt, { roomId: core.roomId, origin });
   return receipts;
 }
@@ -123,7 +124,6 @@ async function reviewed(
   work: ReadonlyMap<string, Candidate>,
   cancel: Cancel | undefined,
 ): Promise<readonly Receipt[]> {
-  if (!receipts.some(({ verdict }) => verdict.verdict === "pending")) return receipts;
   const cited = new Set<string>();
   for (const { event } of work.values()) for (const id of [...event.prevEvents, ...event.authEvents]) cited.add(id);
   let latest = receipts;

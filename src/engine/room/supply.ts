@@ -3,7 +3,7 @@
  * host's policy. What only other servers have is noted or thrown: they are asked outside of the room's queue.
  */
 import { UsageError } from "../../errors.js";
-import type { Cancel } from "../../ports/cancel.js";
+import type { Awaitable, Cancel } from "../../ports/cancel.js";
 import type { CausalOrder } from "../causal-order.js";
 import type { Host } from "../host.js";
 import type { Settling } from "../settle.js";
@@ -23,12 +23,12 @@ export class ForgottenError extends UsageError {
  * One read for the candidates and all that they cite. What storage was found not to have at this revision it does not
  * have: if another process has written since, this one's commit fails, and all is read again.
  */
-export async function supplyAll(
+export function supplyAll(
   host: Host,
   ws: Workspace,
   { ordered, authority, previous }: CausalOrder,
   cancel: Cancel | undefined,
-): Promise<void> {
+): Awaitable<void> {
   const revision = ws.memory.record?.revision;
   const ids = new Set<string>();
   for (const { event, newAt } of ordered) {
@@ -37,7 +37,7 @@ export async function supplyAll(
   }
   for (const id of previous) if (!ws.absent.has(id)) ids.add(id);
   for (const id of authority) if (!ws.absent.has(id) && ws.index.get(id) === undefined) ids.add(id);
-  if (ids.size > 0) await supply(host, ws, { lack: true, events: [...ids], facts: [] }, cancel);
+  if (ids.size > 0) return supply(host, ws, { lack: true, events: [...ids], facts: [] }, cancel);
 }
 
 async function supply(host: Host, ws: Workspace, lack: Lack, cancel: Cancel | undefined): Promise<void> {
