@@ -84,6 +84,11 @@ export function rowOf(group: string, name: string, times: readonly number[]): Ro
 /** Milliseconds that `run` takes once, after the young garbage of what went before has been swept. */
 export function timeOnce<T>(run: () => T): readonly [ms: number, result: T] {
   sweepYoung();
+  return timed(run);
+}
+
+/** Milliseconds that `run` takes, and its result. */
+export function timed<T>(run: () => T): readonly [ms: number, result: T] {
   const before = performance.now();
   const result = run();
   return [performance.now() - before, result];

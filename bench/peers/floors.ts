@@ -2,7 +2,7 @@
 import { createPublicKey, hash, verify } from "node:crypto";
 import { sha256 as sha256OfNoble } from "@noble/hashes/sha2.js";
 import { get } from "../../src/json/index.js";
-import { timeOnce } from "../measure.js";
+import { timed, timeOnce } from "../measure.js";
 import { indexOf, resolveRoom } from "./ours.js";
 import type { RoomTurn } from "./ours.js";
 import { over, signedOf, stop } from "./work.js";
@@ -49,13 +49,13 @@ export const touchRoom: RoomTurn = (room) => {
     const event = index.eventOf(number);
     return event !== undefined && get(event.content, "membership") === "join";
   };
+  const [states] = timeOnce(() => {
+    let known = 0;
+    for (const ids of room.stateSets) for (const id of ids) if (numbers.get(id) !== undefined) known++;
+    return known;
+  });
   return () => {
-    const [states] = timeOnce(() => {
-      let known = 0;
-      for (const ids of room.stateSets) for (const id of ids) if (numbers.get(id) !== undefined) known++;
-      return known;
-    });
-    const [resolve] = timeOnce(() => {
+    const [resolve] = timed(() => {
       let joins = 0;
       for (const number of byTime) {
         if (joined(number)) joins++;

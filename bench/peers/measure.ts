@@ -5,7 +5,7 @@ import { loadavg } from "node:os";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { medianOf } from "../measure.js";
-import type { Contender, Resolved, Task } from "./protocol.js";
+import type { Contender, Resolved, Task, Turn } from "./protocol.js";
 import { FLOOR, nameOf, RoomWriter } from "./rooms.js";
 import type { Group, Shape } from "./rooms.js";
 import { writeSamples } from "./samples.js";
@@ -22,10 +22,15 @@ export function spreadOf(values: readonly number[]): Spread {
   return { median: medianOf(values), min: Math.min(...values), max: Math.max(...values) };
 }
 
-/** One contender's runs over one room, round by round. */
+/** What a turn counts as: its run of median length, and how long its first one took. */
+export interface TurnTimes extends Resolved {
+  readonly first: number;
+}
+
+/** One contender's turns with one room, round by round. */
 export interface RoomRuns {
   readonly contender: string;
-  readonly runs: readonly Resolved[];
+  readonly runs: readonly TurnTimes[];
 }
 
 export interface MeasuredRoom {
@@ -124,7 +129,7 @@ export async function measureGroup(
   const rooms = group.shapes.map((shape) => ({
     shape,
     name: nameOf(shape),
-    runs: new Map(playing.map(({ name }) => [name, [] as Resolved[]])),
+    runs: new Map(playing.map(({ name }) => [name, [] as TurnTimes[]])),
     resolved: 0,
   }));
   for (const { shape, name } of rooms) {
@@ -136,8 +141,8 @@ export async function measureGroup(
   for (const room of rooms) room.resolved = await agreed(playing, room.name);
   const turns = rooms.flatMap((room) => playing.map((contender) => ({ room, contender })));
   await rounds.play(turns, async ({ room, contender }, counts) => {
-    const times = await medianRun((first) => contender.resolve(room.name, first), counts);
-    if (counts) room.runs.get(contender.name)?.push(times);
+    const runs = await contender.resolve(room.name, TURN);
+    if (counts) room.runs.get(contender.name)?.push(timesOf(runs));
   });
   for (const room of rooms) {
     await agreed(playing, room.name);
@@ -153,16 +158,14 @@ export async function measureGroup(
 }
 
 /** Rooms are resolved several times in a turn, while that takes no longer: one run only fills the caches. */
-const TURN_MS = 40;
-const MOST_RUNS = 9;
+const TURN: Turn = { runs: 9, ms: 40 };
+const ONE_RUN: Turn = { runs: 1, ms: 0 };
 
-/** The run of median length of those that a turn has time for. */
-async function medianRun(run: (first: boolean) => Promise<Resolved>, counts: boolean): Promise<Resolved> {
-  const runs = [await run(true)];
-  const taken = (): number => runs.reduce((sum, { resolve, walk }) => sum + resolve + walk, 0);
-  while (counts && runs.length < MOST_RUNS && taken() < TURN_MS) runs.push(await run(false));
-  const ascending = runs.toSorted((a, b) => wholeOf(a) - wholeOf(b));
-  return ascending[ascending.length >> 1] ?? stop("a turn is at least one run");
+function timesOf(runs: readonly Resolved[]): TurnTimes {
+  const [first] = runs;
+  const median = runs.toSorted((a, b) => wholeOf(a) - wholeOf(b))[runs.length >> 1];
+  if (first === undefined || median === undefined) return stop("a turn is at least one run");
+  return { ...median, first: first.resolve + first.walk };
 }
 
 function wholeOf({ states, resolve, walk }: Resolved): number {
@@ -173,7 +176,7 @@ function wholeOf({ states, resolve, walk }: Resolved): number {
 async function agreed(playing: readonly Contender[], room: string): Promise<number> {
   let first: { readonly name: string; readonly ids: readonly string[] } | undefined;
   for (const contender of playing) {
-    await contender.resolve(room);
+    await contender.resolve(room, ONE_RUN);
     const ids = await contender.answer(room);
     first ??= { name: contender.name, ids };
     if (!sameIds(first.ids, ids)) throw new Error(`${difference(first, { name: contender.name, ids })} (${room})`);

@@ -15,7 +15,7 @@ import { encodeCanonical, parseStrict } from "../../src/json/index.js";
 import type { JsonObject } from "../../src/json/index.js";
 import { v10 } from "../../src/versions/index.js";
 import type { RoomVersion } from "../../src/versions/index.js";
-import { timeOnce } from "../measure.js";
+import { sweepYoung, timed, timeOnce } from "../measure.js";
 import type { Resolved } from "./protocol.js";
 import { linesOf, over, signedOf, stop, versionOf } from "./work.js";
 import type { Samples, TaskTable } from "./work.js";
@@ -31,7 +31,10 @@ export interface Room {
   readonly changes: number;
 }
 
-/** One run over a room: its times, and the ids that it came to. */
+/**
+ * One run over a room: its times, and the ids that it came to. Those are made when they are asked for, not between
+ * runs: going over all of a large state leaves nothing in the caches of what the next run meets there in small rooms.
+ */
 export type RoomRun = () => readonly [times: Resolved, ids: () => readonly string[]];
 
 /** What a turn's runs have in common is made before them. */
@@ -71,17 +74,14 @@ function readOrStop(version: RoomVersion, value: JsonObject): LooseEvent {
 export const resolveRoom: RoomTurn = (room) => {
   const index = indexOf(room);
   const [making, states] = timeOnce((): readonly StateMap[] => room.stateSets.map((ids) => index.stateOf(ids)));
+  sweepYoung();
   return () => {
-    const [resolve, resolution] = timeOnce(() => room.version.resolve(index, states));
+    const [resolve, resolution] = timed(() => room.version.resolve(index, states));
     if (resolution.verdict !== "resolved") return stop(`the resolution ended in ${resolution.verdict}`);
-    return [{ states: making, resolve, walk: 0 }, sorted(index.idsOf(resolution.state))];
+    const { state } = resolution;
+    return [{ states: making, resolve, walk: 0 }, () => index.idsOf(state).sort()];
   };
 };
-
-/** A function of its own, because one made above would keep the whole index alive, for the collector to go over. */
-function sorted(ids: string[]): () => readonly string[] {
-  return () => ids.sort();
-}
 
 export function indexOf(room: Room): RoomIndex {
   const index = new RoomIndex(room.version.rules);

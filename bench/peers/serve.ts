@@ -5,8 +5,8 @@ import { createInterface } from "node:readline";
 import { eventIdOf } from "../../src/event/index.js";
 import { sweepYoung } from "../measure.js";
 import { readRoom } from "./ours.js";
-import type { Room, RoomRun, RoomTurn } from "./ours.js";
-import type { Request, Resolved, Task } from "./protocol.js";
+import type { Room, RoomTurn } from "./ours.js";
+import type { Request, Resolved, Task, Turn } from "./protocol.js";
 import { readSamples, stop } from "./work.js";
 import type { Samples, TaskTable, Work } from "./work.js";
 
@@ -14,10 +14,9 @@ import type { Samples, TaskTable, Work } from "./work.js";
 class Server {
   readonly #tasks: TaskTable;
   readonly #turnOf: RoomTurn;
-  /** The turn that goes on; of those before nothing is kept. */
-  #turn: { readonly room: string; readonly run: RoomRun } | undefined;
+  /** What the last turn came to; of those before nothing is kept, for the collector to go over. */
+  #last: { readonly room: string; readonly ids: () => readonly string[] } | undefined;
   readonly #rooms = new Map<string, Room>();
-  readonly #answers = new Map<string, () => readonly string[]>();
   #samples: Samples | undefined;
   /** Work by task, made once. */
   readonly #work = new Map<Task, Work>();
@@ -35,13 +34,12 @@ class Server {
         this.#rooms.set(request.room, await readRoom(request.file));
         return {};
       case "resolve":
-        return this.#resolve(request.room, request.first);
+        return { runs: this.#resolve(request.room, request) };
       case "answer":
-        return { ids: (this.#answers.get(request.room) ?? stop(`${request.room} was not resolved yet`))() };
+        return { ids: this.#answer(request.room) };
       case "drop":
         this.#rooms.delete(request.room);
-        this.#answers.delete(request.room);
-        this.#turn = undefined;
+        this.#last = undefined;
         return {};
       case "samples":
         this.#samples = await readSamples(request.file);
@@ -53,12 +51,21 @@ class Server {
     }
   }
 
-  #resolve(name: string, first: boolean): Resolved {
-    const room = this.#rooms.get(name) ?? stop(`no room ${name} is loaded`);
-    if (first || this.#turn?.room !== name) this.#turn = { room: name, run: this.#turnOf(room) };
-    const [times, ids] = this.#turn.run();
-    this.#answers.set(name, ids);
-    return times;
+  #resolve(name: string, { runs: most, ms }: Turn): readonly Resolved[] {
+    this.#last = undefined;
+    const run = this.#turnOf(this.#rooms.get(name) ?? stop(`no room ${name} is loaded`));
+    const runs: Resolved[] = [];
+    for (let taken = 0; runs.length === 0 || (runs.length < most && taken < ms);) {
+      const [times, ids] = run();
+      this.#last = { room: name, ids };
+      runs.push(times);
+      taken += times.resolve + times.walk;
+    }
+    return runs;
+  }
+
+  #answer(name: string): readonly string[] {
+    return this.#last?.room === name ? this.#last.ids() : stop(`${name} was not the last to be resolved`);
   }
 
   #given(): Samples {

@@ -26,7 +26,7 @@ pub type Failure = Box<dyn Error>;
 enum Request {
     About,
     Load { room: String, file: String },
-    Resolve { room: String },
+    Resolve { room: String, runs: usize, ms: f64 },
     Answer { room: String },
     Drop { room: String },
     Samples { file: String },
@@ -50,7 +50,7 @@ impl Contender {
                 self.rooms.insert(room, loaded);
                 json!({ "events": events })
             }
-            Request::Resolve { room } => self.room(&room)?.resolve()?,
+            Request::Resolve { room, runs, ms } => self.room(&room)?.turn(runs, ms)?,
             Request::Answer { room } => json!({ "ids": self.room(&room)?.resolved_ids() }),
             Request::Drop { room } => {
                 self.rooms.remove(&room);

@@ -16,7 +16,7 @@ use ruma_common::{
 };
 use ruma_events::{StateEventType, TimelineEventType};
 use ruma_state_res::{Event, StateMap, resolve, utils::event_id_set::EventIdSet};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json, value::RawValue};
 
 use crate::Failure;
@@ -103,6 +103,22 @@ impl Event for Pdu {
 
     fn rejected(&self) -> bool {
         false
+    }
+}
+
+/// Milliseconds of one run, by part.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Times {
+    states: f64,
+    walk: f64,
+    fast_walk: f64,
+    resolve: f64,
+}
+
+impl Times {
+    fn taken(&self) -> f64 {
+        self.resolve + self.walk
     }
 }
 
@@ -200,8 +216,20 @@ impl Room {
         self.places.get(id).map(|&place| &self.pdus[place])
     }
 
+    /// One run, and others while there are fewer than `most` and they have taken less than `ms`.
+    pub fn turn(&mut self, most: usize, ms: f64) -> Result<Value, Failure> {
+        let mut runs = vec![self.resolve()?];
+        let mut taken = runs[0].taken();
+        while runs.len() < most && taken < ms {
+            let run = self.resolve()?;
+            taken += run.taken();
+            runs.push(run);
+        }
+        Ok(json!({ "runs": runs }))
+    }
+
     /// One run. The work of the caller is timed apart from that of the crate.
-    pub fn resolve(&mut self) -> Result<Value, Failure> {
+    fn resolve(&mut self) -> Result<Times, Failure> {
         self.resolved = None;
         let started = Instant::now();
         let states = self.states()?;
@@ -233,12 +261,12 @@ impl Room {
         )?;
         let whole = started.elapsed();
         self.resolved = Some(resolved);
-        Ok(json!({
-            "states": milliseconds(states_time),
-            "walk": milliseconds(walk_time + subgraph_time.get()),
-            "fastWalk": milliseconds(fast_walk_time + subgraph_time.get()),
-            "resolve": milliseconds(whole - subgraph_time.get()),
-        }))
+        Ok(Times {
+            states: milliseconds(states_time),
+            walk: milliseconds(walk_time + subgraph_time.get()),
+            fast_walk: milliseconds(fast_walk_time + subgraph_time.get()),
+            resolve: milliseconds(whole - subgraph_time.get()),
+        })
     }
 
     fn states(&self) -> Result<Vec<StateMap<Id>>, Failure> {
