@@ -5,7 +5,7 @@ const federation = "test/interop/federation/**/*.test.ts";
 /** Against other implementations, which `npm run interop` installs; no part of `npm test`. */
 export default defineConfig({
   test: {
-    testTimeout: 120_000,
+    testTimeout: 240_000,
     hookTimeout: 600_000,
     projects: [
       { extends: true, test: { name: "interop", include: ["test/interop/**/*.test.ts"], exclude: [federation] } },

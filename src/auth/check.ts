@@ -15,6 +15,7 @@ import type { LevelMaps } from "./level-maps.js";
 import { checkMember } from "./member.js";
 import { checkPowerLevels } from "./power-levels.js";
 import { selectAuthEvents } from "./select.js";
+import type { StateKey } from "./select.js";
 import { allow, reject, signaturesChecked } from "./verdict.js";
 import type { AuthFacts, AuthVerdict, StateLookup } from "./verdict.js";
 
@@ -50,17 +51,17 @@ const recognisedVersions: ReadonlySet<string> = new Set([
 export function checkStateIndependent(rules: RoomVersionRules, event: RoomEvent, lookup: EventLookup): AuthVerdict {
   // Create events are allowed here before their `auth_events` are looked at, even non-empty ones (AU23).
   if (event.type === "m.room.create") return checkCreate(rules, event);
-  const needs = new Set<string>();
+  let needs: Set<string> | undefined;
   const createId = createEventIdOf(event.roomId);
   const create = rules.auth.createEvent === "implied" ? lookup(createId) : undefined;
-  if (rules.auth.createEvent === "implied" && create === undefined) needs.add(createId);
+  if (rules.auth.createEvent === "implied" && create === undefined) (needs ??= new Set()).add(createId);
   const cited: KnownEvent[] = [];
   for (const id of event.authEvents) {
     const known = lookup(id);
-    if (known === undefined) needs.add(id);
+    if (known === undefined) (needs ??= new Set()).add(id);
     else cited.push(known);
   }
-  if (needs.size > 0) return { verdict: "needs", events: [...needs], facts: [] };
+  if (needs !== undefined) return { verdict: "needs", events: [...needs], facts: [] };
   if (rules.auth.createEvent === "implied" && (create?.rejected !== false || create.event.type !== "m.room.create")) {
     return reject(rules, event, "room-id.create", "the room id names no accepted create event", [create?.event]);
   }
@@ -102,11 +103,11 @@ function checkAuthEvents(rules: RoomVersionRules, event: RoomEvent, cited: reado
   const selection = selectAuthEvents(rules, event);
   const seen: RoomEvent[] = [];
   for (const { event: other, rejected } of cited) {
-    const twin = seen.find(({ type, stateKey }) => type === other.type && stateKey === other.stateKey);
+    const twin = twinOf(seen, other);
     if (twin !== undefined) {
       return reject(rules, event, "auth-events.duplicate", "two auth events share a type and state key", [twin, other]);
     }
-    if (!selection.some(([type, stateKey]) => type === other.type && stateKey === other.stateKey)) {
+    if (!isSelected(selection, other)) {
       return reject(rules, event, "auth-events.selection", "an auth event is outside the selection", [other]);
     }
     if (rejected) return reject(rules, event, "auth-events.rejected", "an auth event was rejected", [other]);
@@ -119,6 +120,16 @@ function checkAuthEvents(rules: RoomVersionRules, event: RoomEvent, cited: reado
     return reject(rules, event, "auth-events.create", "no create event among the auth events");
   }
   return allow(rules, "allow");
+}
+
+function twinOf(events: readonly RoomEvent[], { type, stateKey }: RoomEvent): RoomEvent | undefined {
+  for (const event of events) if (event.type === type && event.stateKey === stateKey) return event;
+  return undefined;
+}
+
+function isSelected(selection: readonly StateKey[], { type, stateKey }: RoomEvent): boolean {
+  for (const selected of selection) if (selected[0] === type && selected[1] === stateKey) return true;
+  return false;
 }
 
 /**

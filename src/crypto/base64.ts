@@ -41,23 +41,30 @@ export function encodeUnpadded(bytes: Uint8Array, alphabet: Base64Alphabet = "st
  */
 export function encodeAfter(sigil: string, bytes: Uint8Array, alphabet: Base64Alphabet): string {
   const codeOf = CODES[alphabet];
-  const code = (value: number): number => codeOf[value & 63] ?? 0;
-  const whole = bytes.length - (bytes.length % 3);
+  const { length } = bytes;
   let text = "";
-  let codes = Array.from(sigil, (character) => character.charCodeAt(0));
-  for (let at = 0; at < whole; at += 3) {
+  let count = 0;
+  for (; count < sigil.length; count++) codes[count] = sigil.charCodeAt(count);
+  for (let at = 0; at < length; at += 3) {
     const group = (byteAt(bytes, at) << 16) | (byteAt(bytes, at + 1) << 8) | byteAt(bytes, at + 2);
-    codes.push(code(group >> 18), code(group >> 12), code(group >> 6), code(group));
-    if (codes.length < AT_ONCE) continue;
-    text += String.fromCharCode(...codes);
-    codes = [];
+    codes[count++] = codeOf[group >> 18] ?? 0;
+    codes[count++] = codeOf[(group >> 12) & 63] ?? 0;
+    if (at + 1 < length) codes[count++] = codeOf[(group >> 6) & 63] ?? 0;
+    if (at + 2 < length) codes[count++] = codeOf[group & 63] ?? 0;
+    if (count < AT_ONCE) continue;
+    text += textOf(count);
+    count = 0;
   }
-  if (whole < bytes.length) {
-    const group = (byteAt(bytes, whole) << 16) | (byteAt(bytes, whole + 1) << 8);
-    codes.push(code(group >> 18), code(group >> 12));
-    if (whole + 2 === bytes.length) codes.push(code(group >> 6));
-  }
-  return text + String.fromCharCode(...codes);
+  return text + textOf(count);
+}
+
+/** Reused: the codes of an id in an array of their own took as much memory as all else of making it. */
+const codes: number[] = [];
+
+/** The text of the first `count` codes. */
+function textOf(count: number): string {
+  codes.length = count;
+  return String.fromCharCode(...codes);
 }
 
 /**

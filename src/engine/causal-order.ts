@@ -12,20 +12,25 @@ export interface CausalOrder {
 
 export function inCausalOrder(candidates: readonly Candidate[]): CausalOrder {
   const placeOf = new Map<string, number>();
-  for (const [place, { event }] of candidates.entries()) placeOf.set(event.eventId, place);
+  for (let place = 0; place < candidates.length; place++) {
+    const id = candidates[place]?.event.eventId;
+    if (id !== undefined) placeOf.set(id, place);
+  }
+  // Where no id comes twice, each place is known without another look into a map that is larger than the caches.
+  const areDistinct = placeOf.size === candidates.length;
   const ordered: Candidate[] = [];
   const [authority, previous] = [new Set<string>(), new Set<string>()];
   // Numbers in place of ids: sorting 100,000 events by their ids took a tenth of deciding them.
   const entered = new Uint8Array(candidates.length);
   const done = new Uint8Array(candidates.length);
   const stack: number[] = [];
-  const enter = (id: string, outside?: Set<string>): void => {
-    const place = placeOf.get(id);
+  const enter = (id: string, outside?: Set<string>, place: number | undefined = placeOf.get(id)): void => {
     if (place === undefined) outside?.add(id);
     else if (entered[place] === 0) stack.push(place);
   };
-  for (const { event } of candidates) {
-    enter(event.eventId);
+  for (let own = 0; own < candidates.length; own++) {
+    const id = candidates[own]?.event.eventId;
+    if (id !== undefined) enter(id, undefined, areDistinct ? own : undefined);
     for (let place = stack.at(-1); place !== undefined; place = stack.at(-1)) {
       const candidate = candidates[place];
       if (candidate === undefined || entered[place] === 1) {

@@ -45,6 +45,11 @@ export interface Candidate {
   readonly newAt?: { readonly revision: number | undefined } | undefined;
 }
 
+/** Whether storage is known not to have an event, as far as this workspace has read it. */
+export function isNew({ memory }: Workspace, { newAt }: Candidate): boolean {
+  return newAt !== undefined && newAt.revision === memory.record?.revision;
+}
+
 /** Ancestors or auth events that are not here. */
 export interface Waits {
   readonly waitsFor: readonly string[];
@@ -96,23 +101,18 @@ function rejected(check: "size" | "auth-events" | "state-before", refusal: Refus
 
 /** Auth events always, and previous events where the event's place in history counts. */
 function missingReferences(ws: Workspace, { event, mode, givenState, again }: Candidate): Waits | Lack | undefined {
-  const unread: string[] = [];
-  const waitsFor: string[] = [];
-  const look = (id: string): void => {
-    if (ws.absent.has(id)) waitsFor.push(id);
-    else unread.push(id);
-  };
-  const authority: string[] = [...event.authEvents];
-  if (ws.rules.auth.createEvent === "implied" && event.type !== "m.room.create") {
-    authority.push(createEventIdOf(event.roomId));
-  }
-  for (const id of authority) if (ws.lookup(id) === undefined) look(id);
-  if (mode !== "import" && givenState === undefined) {
-    for (const id of event.prevEvents) if (ws.held(id) === undefined) look(id);
-  }
+  const isImplied = ws.rules.auth.createEvent === "implied" && event.type !== "m.room.create";
+  const authority: readonly string[] = isImplied
+    ? [...event.authEvents, createEventIdOf(event.roomId)]
+    : event.authEvents;
+  const needsHistory = mode !== "import" && givenState === undefined;
+  const missing = authority.filter((id) => ws.lookup(id) === undefined);
+  if (needsHistory) for (const id of event.prevEvents) if (ws.held(id) === undefined) missing.push(id);
+  if (missing.length === 0) return undefined;
+  const unread = missing.filter((id) => !ws.absent.has(id));
   if (unread.length > 0) return lacking([...new Set(unread)]);
   const needsAll = mode === "live" && again === undefined;
-  const needed = new Set(needsAll ? waitsFor : waitsFor.filter((id) => authority.includes(id)));
+  const needed = new Set(needsAll ? missing : missing.filter((id) => authority.includes(id)));
   return needed.size > 0 ? { waitsFor: [...needed] } : undefined;
 }
 

@@ -7,7 +7,7 @@ import { RoomIndex } from "../dag/room-index.js";
 import { ABSENT } from "../dag/state-map.js";
 import { UsageError } from "../errors.js";
 import { readPdu } from "../event/format.js";
-import type { Pdu } from "../event/pdu.js";
+import type { Pdu, RoomEvent } from "../event/pdu.js";
 import type {
   OpenedRoom,
   PendingEvent,
@@ -51,10 +51,10 @@ export class RoomMemory {
   /** Pending events by what they wait for. */
   readonly pendingOn: Map<string, Set<string>> = new Map();
   /**
-   * Ids that the index has although they may not count: decided and never stored, or rejected since. Storage is
+   * What the index has although it may not count, by number: decided and never stored, or rejected since. Storage is
    * asked about them.
    */
-  readonly doubtful: Set<string> = new Set();
+  readonly #doubtful = new Set<number>();
   readonly waiting: Readonly<Record<WaitingKind, Map<string, Waiting>>> = { history: new Map(), redaction: new Map() };
   pendingBytes = 0;
   readonly #held: Cache<string, Held>;
@@ -79,7 +79,22 @@ export class RoomMemory {
    * memberships that messages cite again from storage made a message a fifth dearer than among 100.
    */
   judges(eventId: string): boolean {
-    return !this.doubtful.has(eventId) && this.index.get(eventId) !== undefined;
+    return this.judging(eventId) !== undefined;
+  }
+
+  /** The same event. */
+  judging(eventId: string): RoomEvent | undefined {
+    const number = this.index.numberOf(eventId);
+    return number === ABSENT || this.#doubtful.has(number) ? undefined : this.index.eventOf(number);
+  }
+
+  /** The number of a state event. Until it is committed it is in doubt, unless it was there before. */
+  enter(event: Pdu): number {
+    const known = this.index.numberOf(event.eventId);
+    const isNew = known === ABSENT || this.index.eventOf(known) === undefined;
+    const number = this.index.add(event);
+    if (isNew) this.#doubtful.add(number);
+    return number;
   }
 
   keep(held: Held): void {
@@ -90,8 +105,9 @@ export class RoomMemory {
   }
 
   #noteDoubt({ event, verdict }: Pick<Held, "event" | "verdict">): void {
-    if (isAllowed({ verdict })) this.doubtful.delete(event.eventId);
-    else if (this.index.get(event.eventId) !== undefined) this.doubtful.add(event.eventId);
+    const number = this.index.numberOf(event.eventId);
+    if (isAllowed({ verdict })) this.#doubtful.delete(number);
+    else if (number !== ABSENT && this.index.eventOf(number) !== undefined) this.#doubtful.add(number);
   }
 
   keepSnapshot(snapshot: Snapshot | undefined): void {

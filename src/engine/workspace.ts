@@ -193,7 +193,7 @@ export class Workspace {
   readonly lookup: EventLookup = (eventId) => {
     const held = this.held(eventId);
     if (held !== undefined) return { event: held.event, rejected: !isAllowed(held) };
-    const event = this.memory.doubtful.has(eventId) ? undefined : this.index.get(eventId);
+    const event = this.memory.judging(eventId);
     return event === undefined ? undefined : { event, rejected: false };
   };
 
@@ -317,8 +317,7 @@ export class Workspace {
 
   /** The number of a state event. Until it is committed, only this workspace may build on it. */
   enter(event: Pdu): number {
-    if (this.index.get(event.eventId) === undefined) this.memory.doubtful.add(event.eventId);
-    return this.index.add(event);
+    return this.memory.enter(event);
   }
 
   get changed(): boolean {

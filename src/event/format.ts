@@ -9,16 +9,11 @@ import { codePointLength, utf8Length } from "../json/utf8.js";
 import { get, isArray, isObject, setOwn } from "../json/value.js";
 import type { JsonObject, JsonValue } from "../json/value.js";
 import type { RoomVersionRules } from "../rules/model.js";
-import { EventForms } from "./forms.js";
+import { EventForms, MAX_PDU_BYTES } from "./forms.js";
 import { eventIdOf, omit } from "./hashes.js";
 import { roomIdOfCreate } from "./pdu.js";
 import type { Pdu } from "./pdu.js";
 
-/**
- * Bytes of a whole PDU in canonical form, signatures included: 65,536 pass and 65,537 fail. `unsigned` counts, as an
- * empty object where it is absent: Synapse, which live rooms depend on, has none without (digest SZ1).
- */
-export const MAX_PDU_BYTES = 65_536;
 /** Bound on `sender`, `room_id`, `state_key`, `type` and `event_id`. */
 export const MAX_FIELD_LENGTH = 255;
 /** How many `prev_events` a PDU may have. */
@@ -84,8 +79,9 @@ export function readPduForms(rules: RoomVersionRules, value: JsonValue, options:
   const json = stripUnsigned(value);
   const refused = checkKeys(rules, json);
   if (refused !== undefined) return refused;
-  const forms = new EventForms(rules, json);
-  const pdu = checkSize(json, forms) ?? assemble(rules, json, forms, options);
+  const forms = EventForms.of(rules, json);
+  if (forms === undefined) return tooLarge(`the PDU takes more than ${MAX_PDU_BYTES} bytes`);
+  const pdu = assemble(rules, json, forms, options);
   return pdu.ok ? ok({ pdu: pdu.value, forms }) : pdu;
 }
 
@@ -166,18 +162,6 @@ function checkRoomIdKey(rules: RoomVersionRules, event: JsonObject): Refused | u
   return bad("`room_id` must be a string");
 }
 
-const EMPTY_UNSIGNED = ',"unsigned":{}'.length;
-
-function checkSize(json: JsonObject, forms: EventForms): Refused | undefined {
-  const unsigned = Object.hasOwn(json, "unsigned") ? 0 : EMPTY_UNSIGNED;
-  // A UTF-16 unit takes at most three bytes, so most events need no second pass.
-  if (forms.length * 3 + unsigned <= MAX_PDU_BYTES) return undefined;
-  const bytes = utf8Length(forms.whole()) + unsigned;
-  return bytes <= MAX_PDU_BYTES
-    ? undefined
-    : tooLarge(`the PDU takes ${String(bytes)} bytes of at most ${String(MAX_PDU_BYTES)}`);
-}
-
 function assemble(rules: RoomVersionRules, json: JsonObject, forms: EventForms, options: ParseOptions): Result<Pdu> {
   const prevEvents = readReferences(rules, json, "prev_events");
   if (!prevEvents.ok) return prevEvents;
@@ -229,14 +213,12 @@ export function redactsOf(rules: RoomVersionRules, json: JsonObject): string | u
 function readReferences(rules: RoomVersionRules, event: JsonObject, key: string): Result<readonly EventId[]> {
   const list = get(event, key);
   if (!isArray(list)) return bad(`\`${key}\` must be an array`);
-  const ids: EventId[] = [];
-  for (const entry of list) {
-    const id = rules.format.references === "pairs" ? idOfPair(entry) : entry;
+  const ids = rules.format.references === "pairs" ? list.map(idOfPair) : list;
+  for (const id of ids) {
     if (!isString(id)) return bad(`\`${key}\` holds an entry that is no event reference of this room version`);
     if (!mayCite(rules, id)) return bad(`\`${key}\` holds ${JSON.stringify(id.slice(0, 300))}, which is no event id`);
-    ids.push(id as EventId);
   }
-  return ok(ids);
+  return ok(ids as readonly EventId[]);
 }
 
 /**

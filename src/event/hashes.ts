@@ -2,7 +2,7 @@
 import { decodeBase64, encodeAfter } from "../crypto/base64.js";
 import { sha256 } from "../crypto/hash.js";
 import type { EventId } from "../ids/brands.js";
-import { encodeCanonical } from "../json/canonical.js";
+import { encodeCanonicalBytes } from "../json/canonical-bytes.js";
 import { get, isObject, setOwn } from "../json/value.js";
 import type { JsonObject, JsonValue } from "../json/value.js";
 import type { RoomVersionRules } from "../rules/model.js";
@@ -28,7 +28,7 @@ const notReferenceHashed = ["unsigned", "signatures"] as const;
  * `outlier` and `destinations` count: the spec and ruma hash them, Synapse leaves them out.
  */
 export function contentHash(event: JsonObject): Uint8Array {
-  return sha256(encodeCanonical(omit(event, notContentHashed)));
+  return sha256(encodeCanonicalBytes(omit(event, notContentHashed)));
 }
 
 /** Whether `hashes.sha256` is the content hash; bytes are compared, so either base64 alphabet and padding will do. */
@@ -42,7 +42,7 @@ export function contentHashMatches(event: JsonObject, forms?: EventForms): boole
 
 /** SHA-256 over the redacted event less `signatures` and `unsigned`. */
 export function referenceHash(rules: RoomVersionRules, event: JsonObject): Uint8Array {
-  return sha256(encodeCanonical(omit(redact(rules, event), notReferenceHashed)));
+  return sha256(encodeCanonicalBytes(omit(redact(rules, event), notReferenceHashed)));
 }
 
 /**

@@ -5,16 +5,9 @@
  */
 export { isState } from "./pdu.js";
 export type { Pdu, RoomEvent, StateEvent } from "./pdu.js";
-export {
-  MAX_AUTH_EVENTS,
-  MAX_FIELD_LENGTH,
-  MAX_PDU_BYTES,
-  MAX_PREV_EVENTS,
-  parsePdu,
-  parsePduText,
-  readPdu,
-} from "./format.js";
+export { MAX_AUTH_EVENTS, MAX_FIELD_LENGTH, MAX_PREV_EVENTS, parsePdu, parsePduText, readPdu } from "./format.js";
 export type { ParseOptions } from "./format.js";
+export { MAX_PDU_BYTES } from "./forms.js";
 export type { EventForms } from "./forms.js";
 export { readEvent, separateId } from "./loose.js";
 export type { LooseEvent } from "./loose.js";

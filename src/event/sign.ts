@@ -1,7 +1,7 @@
 /** Signing JSON and events (spec appendices, "Signing JSON"; server-server-api, "Signing Events"). */
 import { encodeUnpadded } from "../crypto/base64.js";
 import { sign } from "../crypto/ed25519.js";
-import { encodeCanonicalBytes } from "../json/canonical.js";
+import { encodeCanonicalBytes } from "../json/canonical-bytes.js";
 import { get, isObject, setOwn } from "../json/value.js";
 import type { JsonObject, JsonValue } from "../json/value.js";
 import type { RoomVersionRules } from "../rules/model.js";

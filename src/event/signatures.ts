@@ -111,6 +111,8 @@ function isThirdPartyInvite(event: Signable): boolean {
   );
 }
 
+const NOTHING_SETTLED: SignaturePlan["settled"] = new Map();
+
 /** The checks that decide about an event, given what keys the host knows. */
 export function planSignatures(
   rules: RoomVersionRules,
@@ -118,19 +120,19 @@ export function planSignatures(
   keys: KeyLookup,
   forms?: EventForms,
 ): SignaturePlan {
-  const settled = new Map<string, SignerVerdict>();
-  const checks: SignatureCheck[] = [];
+  let settled: Map<string, SignerVerdict> | undefined;
+  let checks: readonly SignatureCheck[] = [];
   const message = forms?.signedBytes() ?? eventSignedBytes(rules, event.json);
   for (const { server, why } of requiredSigners(rules, event)) {
     if (server === undefined) {
-      settled.set(`(${why})`, { status: "refused", reason: `\`${why}\` names no server` });
+      (settled ??= new Map()).set(`(${why})`, { status: "refused", reason: `\`${why}\` names no server` });
       continue;
     }
     const planned = planServer(rules, event, server, message, keys);
-    if (Array.isArray(planned)) checks.push(...(planned as readonly SignatureCheck[]));
-    else settled.set(server, planned as SignerVerdict);
+    if ("status" in planned) (settled ??= new Map()).set(server, planned);
+    else checks = checks.length === 0 ? planned : [...checks, ...planned];
   }
-  return { checks, settled };
+  return { checks, settled: settled ?? NOTHING_SETTLED };
 }
 
 function planServer(

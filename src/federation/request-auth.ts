@@ -10,7 +10,7 @@ import { ok, UsageError } from "../errors.js";
 import type { Result } from "../errors.js";
 import type { KeyId, ServerName } from "../ids/brands.js";
 import { isServerName, parseKeyId, parseServerName } from "../ids/grammar.js";
-import { encodeCanonicalBytes } from "../json/canonical.js";
+import { encodeCanonicalBytes } from "../json/canonical-bytes.js";
 import type { JsonValue } from "../json/value.js";
 import type { Cancel } from "../ports/cancel.js";
 import type { Keys, VerifyRequest } from "../ports/keys.js";

@@ -16,7 +16,7 @@ import { publicKeyFromSeed } from "../crypto/ed25519.js";
 import type { Pdu } from "../event/pdu.js";
 import type { EventId } from "../ids/brands.js";
 import { domainOf } from "../ids/grammar.js";
-import { encodeCanonicalBytes } from "../json/canonical.js";
+import { encodeCanonicalBytes } from "../json/canonical-bytes.js";
 import { utf8Encode } from "../json/utf8.js";
 import { setOwn } from "../json/value.js";
 import type { JsonObject, JsonValue } from "../json/value.js";

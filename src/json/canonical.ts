@@ -41,49 +41,30 @@ export function encodeCanonical(value: JsonValue): string {
   return found.wideKeys ? stableStringify(value, byCodePoint) : stableStringify(value);
 }
 
-/**
- * The members of an object in canonical order, each as `"key":value`: joined by commas and put in braces they
- * are {@link encodeCanonical} of it.
- */
-export function encodeMembers(object: JsonObject): {
-  readonly keys: readonly string[];
-  readonly members: readonly string[];
-} {
-  const { keys, names } = orderOf(Object.keys(object));
-  const members: string[] = [];
-  for (let at = 0; at < keys.length; at++) {
-    const [key, name] = [keys[at] ?? "", names[at] ?? ""];
-    const value = object[key];
-    const plain = writePlain(name, value, 1);
-    if (plain === undefined && value === undefined) throw notJson("a value of type undefined");
-    members.push(plain ?? name + encodeCanonical(value ?? null));
-  }
-  return { keys, members };
-}
-
-/** The keys of objects that were written, as they came and as they are written. */
-interface Order {
+/** The keys of an object that was written, as they came and in canonical order. */
+export interface Order {
   readonly given: readonly string[];
   readonly keys: readonly string[];
-  /** Each with its quotes and colon. */
-  readonly names: readonly string[];
+  /** Each with its quotes and colon, after a comma. */
+  readonly names: readonly Uint8Array[];
 }
 
 /** More keys, or longer ones, than events have are not remembered. */
 const MAX_REMEMBERED = 32;
 
 /**
- * The last order for each number of keys. Events come with the same keys in the same order: sorting and quoting those
- * took a twentieth of an event id (docs/performance.md).
+ * The last order for each number of keys. Events come with the same keys in the same order: sorting those took a
+ * twentieth of an event id (docs/performance.md).
  */
 const orders: (Order | undefined)[] = [];
 
-function orderOf(given: readonly string[]): Order {
+/** Keys of an object in canonical order. */
+export function orderOf(given: readonly string[]): Order {
   const last = orders[given.length];
   if (last !== undefined && isSame(given, last.given)) return last;
   const keys = [...given].sort();
   if (keys.some((key) => WIDE.test(key))) keys.sort(compareCodePoints);
-  const names = keys.map((key) => `${UNUSUAL.test(key) ? encodeCanonical(key) : `"${key}"`}:`);
+  const names = keys.map((key) => utf8Encode(`,${encodeCanonical(key)}:`));
   const order = { given, keys, names };
   const isUsual = keys.length <= MAX_REMEMBERED && keys.every(({ length }) => length <= MAX_REMEMBERED);
   if (isUsual) orders[keys.length] = order;
@@ -93,11 +74,6 @@ function orderOf(given: readonly string[]): Order {
 function isSame(given: readonly string[], known: readonly string[]): boolean {
   for (let at = 0; at < given.length; at++) if (given[at] !== known[at]) return false;
   return true;
-}
-
-/** {@link encodeCanonical} in UTF-8. */
-export function encodeCanonicalBytes(value: JsonValue): Uint8Array {
-  return utf8Encode(encodeCanonical(value));
 }
 
 /**

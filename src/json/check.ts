@@ -38,16 +38,32 @@ export function checkLax(value: unknown, options: CheckOptions = {}): Result<Jso
   return check(value, true, options);
 }
 
+/** What is still to be looked at, and how deep each of it is. Not shortened where something is taken from it. */
+interface Stack {
+  readonly containers: (object | undefined)[];
+  readonly depths: number[];
+}
+
+/** Of more than that, nothing is kept for the next check. */
+const USUAL_STACK = 64;
+
+/** From the last check, grown to what events need. A check that a proxy's traps make within another finds none. */
+let spare: Stack | undefined;
+
 function check(value: unknown, lax: boolean, options: CheckOptions): Result<JsonValue> {
-  const checker = new Checker(lax, options);
+  const stack: Stack = spare ?? { containers: [], depths: [] };
+  spare = undefined;
   let problem: Problem | undefined;
   try {
-    problem = checker.run(value);
+    problem = new Checker(lax, options, stack).run(value);
   } catch {
     // Only a proxy's traps can throw here.
     problem = "an object that cannot be read";
   }
-  if (problem === undefined) return ok(value as JsonValue);
+  if (problem === undefined) {
+    if (stack.depths.length <= USUAL_STACK) spare = stack;
+    return ok(value as JsonValue);
+  }
   const rule = lax ? "RFC 8259" : "Canonical JSON";
   const { code = "bad_json", what } = typeof problem === "string" ? { what: problem } : problem;
   return refuse(code, `the value holds ${what}`, { rule });
@@ -57,25 +73,27 @@ function check(value: unknown, lax: boolean, options: CheckOptions): Result<Json
 type Problem = string | { readonly code: Refusal["code"]; readonly what: string };
 
 class Checker {
-  private readonly containers: object[] = [];
-  private readonly depths: number[] = [];
   private readonly maxDepth: number;
   private left: number;
+  private height = 0;
 
   constructor(
     private readonly lax: boolean,
     options: CheckOptions,
+    private readonly stack: Stack,
   ) {
     this.maxDepth = options.maxDepth ?? DEFAULT_MAX_DEPTH;
     this.left = options.maxValues ?? DEFAULT_MAX_VALUES;
   }
 
   run(root: unknown): Problem | undefined {
+    const { containers, depths } = this.stack;
     let problem = this.visit(root, 1);
     while (problem === undefined) {
-      const container = this.containers.pop();
-      const depth = this.depths.pop() ?? 0;
-      if (container === undefined) return undefined;
+      if (this.height === 0) return undefined;
+      const container = containers[--this.height] ?? [];
+      const depth = depths[this.height] ?? 0;
+      containers[this.height] = undefined;
       problem = Array.isArray(container) ? this.array(container, depth) : this.object(container, depth);
     }
     return problem;
@@ -91,8 +109,8 @@ class Checker {
     if (value instanceof JsonFloat) return "a number with a fraction or an exponent";
     if (typeof value !== "object") return `a value of type ${typeof value}`;
     if (depth > this.maxDepth) return { code: "too_large", what: "too many objects and arrays nested in each other" };
-    this.containers.push(value);
-    this.depths.push(depth);
+    this.stack.containers[this.height] = value;
+    this.stack.depths[this.height++] = depth;
     return undefined;
   }
 

@@ -3,7 +3,8 @@
  *
  * @module
  */
-export { encodeCanonical, encodeCanonicalBytes } from "./canonical.js";
+export { encodeCanonical } from "./canonical.js";
+export { encodeCanonicalBytes } from "./canonical-bytes.js";
 export { checkLax, checkStrict } from "./check.js";
 export type { CheckOptions } from "./check.js";
 export { compareCodePoints } from "./compare.js";

@@ -10,7 +10,7 @@ import type { LooseEvent } from "../event/loose.js";
 import { cosignEvent, signEvent } from "../event/sign.js";
 import { UsageError } from "../errors.js";
 import { domainOf } from "../ids/grammar.js";
-import { encodeCanonicalBytes } from "../json/canonical.js";
+import { encodeCanonicalBytes } from "../json/canonical-bytes.js";
 import { get, setOwn } from "../json/value.js";
 import type { JsonObject, JsonValue } from "../json/value.js";
 import type { RoomVersionRules } from "../rules/model.js";

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { parsePdu, parsePduText } from "../../src/event/format.js";
-import { encodeCanonical, encodeCanonicalBytes } from "../../src/json/canonical.js";
+import { encodeCanonicalBytes } from "../../src/json/canonical-bytes.js";
+import { encodeCanonical } from "../../src/json/canonical.js";
 import { compareCodePoints } from "../../src/json/compare.js";
 import { parseLax, parseStrict } from "../../src/json/parse.js";
 import { arbEvent, arbHostileEvent } from "../../src/testing/index.js";

@@ -14,7 +14,9 @@ import {
   utf8Decode,
   utf8Encode,
 } from "../../src/json/index.js";
-import type { JsonValue } from "../../src/json/index.js";
+import { BytesWriter } from "../../src/json/canonical-bytes.js";
+import { orderOf } from "../../src/json/canonical.js";
+import type { JsonObject, JsonValue } from "../../src/json/index.js";
 
 const text = fc.oneof(fc.string({ unit: "binary", maxLength: 12 }), fc.string({ maxLength: 12 }));
 const key = fc.oneof(text, fc.constantFrom("__proto__", "constructor", "toJSON", "1", "10", "2", "\uffff", "😀"));
@@ -123,3 +125,42 @@ test.prop([fc.uint8Array({ maxLength: 12 })])("bytes decode where the platform's
   }
   expect(utf8Decode(bytes)).toBe(expected);
 });
+
+/** An object as the members of an event are written. */
+function membersOf(writer: BytesWriter, object: JsonObject, most: number): Uint8Array {
+  const { keys, names } = orderOf(Object.keys(object));
+  writer.begin(most);
+  keys.forEach((name, at) => writer.member(names[at] ?? new Uint8Array(0), object[name]));
+  writer.join(0);
+  writer.close();
+  return writer.view();
+}
+
+const inOneGo = new BytesWriter();
+const bytesOf = (value: JsonValue): Uint8Array => utf8Encode(encodeCanonical(value));
+const place = fc.constantFrom(1, 10, 100, 9_999_999, 10_000_000, 99_999_999, 100_000_000, 2 ** 31, 2 ** 32, 10 ** 15);
+const nearPlace = fc.tuple(place, fc.integer({ min: -2, max: 2 })).map(([number, by]) => number + by);
+
+test.prop([fc.array(fc.oneof(laxValue, nearPlace), { maxLength: 4 })])(
+  "what is written straight into bytes is what is written as text",
+  (values) => {
+    const written = values.map((value) => membersOf(inOneGo, { value }, 1_000_000));
+    const inAnotherOrder = { b: values, "\ue000": 1, a: values, "\u{1f600}": values };
+    expect(membersOf(inOneGo, inAnotherOrder, 1_000_000)).toEqual(bytesOf(inAnotherOrder));
+    values.forEach((value, at) => expect(written[at]).toEqual(bytesOf({ value })));
+    for (const value of values) expect(encodeCanonicalBytes(value)).toEqual(bytesOf(value));
+    expect(inOneGo.isFull).toBe(false);
+  },
+);
+
+test.prop([laxValue, fc.nat(200)])(
+  "a writer says that it is full where the text is longer than it may be",
+  (value, most) => {
+    const writer = new BytesWriter();
+    const whole = bytesOf({ value });
+    const written = membersOf(writer, { value }, most);
+    expect(writer.isFull).toBe(whole.length > most);
+    expect(written.length).toBeLessThanOrEqual(most);
+    if (!writer.isFull) expect(written).toEqual(whole);
+  },
+);

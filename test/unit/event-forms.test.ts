@@ -2,8 +2,9 @@ import { fc, test } from "@fast-check/vitest";
 import { describe, expect } from "vitest";
 import { contentHash, eventSignedBytes, referenceHash } from "../../src/event/index.js";
 import { EventForms } from "../../src/event/forms.js";
-import { encodeCanonical, encodeMembers } from "../../src/json/canonical.js";
-import type { JsonObject } from "../../src/json/index.js";
+import { UsageError } from "../../src/errors.js";
+import type { JsonObject, JsonValue } from "../../src/json/index.js";
+import type { RoomVersionRules } from "../../src/rules/model.js";
 import { roomVersions } from "../../src/versions/index.js";
 
 const text = fc.oneof(
@@ -53,29 +54,103 @@ const event: fc.Arbitrary<JsonObject> = fc
     ...(inside === undefined ? {} : { content: inside }),
   }));
 
+function rulesOf(id: string): RoomVersionRules {
+  const version = roomVersions.get(id);
+  if (!version.ok) throw new Error(version.error.reason);
+  return version.value.rules;
+}
+
+const RULES = rulesOf("10");
+
+function formsOf(rules: RoomVersionRules, json: JsonObject): EventForms {
+  const forms = EventForms.of(rules, json);
+  if (forms === undefined) throw new Error("too large");
+  return forms;
+}
+
+function message(body: JsonValue): JsonObject {
+  return { type: "m.room.message", content: { body }, hashes: { sha256: "" }, room_id: "!a:b", sender: "@a:b" };
+}
+
+/** An object that calls back when its members are asked for. */
+function watched(json: JsonObject, onRead: () => void): JsonObject {
+  return new Proxy(json, {
+    ownKeys: (target) => {
+      onRead();
+      return Reflect.ownKeys(target);
+    },
+  });
+}
+
 describe("the forms of an event that are put together from parts", () => {
   test.prop([event])("say what the functions over the whole event say, in every room version", (json) => {
     for (const id of roomVersions.ids()) {
-      const version = roomVersions.get(id);
-      if (!version.ok) throw new Error(version.error.reason);
-      const { rules } = version.value;
-      const forms = new EventForms(rules, json);
-      expect(forms.whole()).toBe(encodeCanonical(json));
-      expect(forms.length).toBe(encodeCanonical(json).length);
+      const rules = rulesOf(id);
+      const forms = formsOf(rules, json);
       expect(forms.contentHash()).toEqual(contentHash(json));
       expect(forms.signedBytes()).toEqual(eventSignedBytes(rules, json));
       expect(forms.referenceHash()).toEqual(referenceHash(rules, json));
     }
   });
 
-  test.prop([event])("have members that make the canonical object", (json) => {
-    const { keys, members } = encodeMembers(json);
-    expect(`{${members.join(",")}}`).toBe(encodeCanonical(json));
-    expect([...keys].sort()).toEqual(Object.keys(json).sort());
+  test.prop([fc.array(event, { minLength: 1, maxLength: 12 }), fc.nat(2_000)])(
+    "stay as they are while others are written",
+    (events, times) => {
+      // More than what is written to one piece of memory.
+      const filler = formsOf(RULES, message("x".repeat(times)));
+      const all = events.map((json) => ({ json, forms: formsOf(RULES, json) }));
+      const signed = all.map(({ forms }) => forms.signedBytes());
+      for (let at = 0; at < 60; at++) formsOf(RULES, message("y".repeat(times))).signedBytes();
+      all.forEach(({ json, forms }, at) => {
+        expect(forms.contentHash()).toEqual(contentHash(json));
+        expect(signed[at]).toEqual(eventSignedBytes(RULES, json));
+      });
+      expect(filler.signedBytes()).toEqual(eventSignedBytes(RULES, message("x".repeat(times))));
+    },
+  );
+
+  test("are right for events that fill more than one piece of memory", () => {
+    for (const length of [21_000, 32_000, 43_000, 60_000]) {
+      for (const body of ["x".repeat(length), "é".repeat(length / 2), Array.from("z".repeat(length / 10))]) {
+        for (const json of [message(body), { ...message(body), type: "m.room.create" }]) {
+          const forms = formsOf(RULES, json);
+          expect(forms.contentHash()).toEqual(contentHash(json));
+          expect(forms.signedBytes()).toEqual(eventSignedBytes(RULES, json));
+        }
+      }
+    }
   });
 
-  test("refuse what canonical JSON cannot hold, as the whole event does", () => {
-    const odd: unknown = { a: undefined };
-    expect(() => encodeMembers(odd as JsonObject)).toThrow("undefined");
+  test("are not those of an event that is read while another one is", () => {
+    const inner = message("inner");
+    let signed: Uint8Array | undefined;
+    const content = watched({ body: "outer", more: 1 }, () => {
+      signed = formsOf(RULES, inner).signedBytes();
+    });
+    const json = { ...message(""), content };
+    const forms = formsOf(RULES, json);
+    expect(signed).toEqual(eventSignedBytes(RULES, inner));
+    expect(forms.contentHash()).toEqual(contentHash({ ...message(""), content: { body: "outer", more: 1 } }));
+    expect(formsOf(RULES, inner).signedBytes()).toEqual(signed);
+  });
+
+  test("are none of an event that is too large, however large it would be", () => {
+    const text = "x".repeat(60_000);
+    const shared = Array.from({ length: 1_000 }, () => text);
+    const values = [text.repeat(2), shared, Array.from({ length: 1_000 }, () => shared), { a: shared, b: shared }];
+    for (const value of values) {
+      expect(EventForms.of(RULES, message(value))).toBeUndefined();
+      expect(EventForms.of(RULES, { ...message(""), unsigned: { value } })).toBeUndefined();
+    }
+    expect(formsOf(RULES, message("x")).signedBytes()).toEqual(eventSignedBytes(RULES, message("x")));
+  });
+
+  test("refuse what canonical JSON cannot hold, as the whole event does, and go on after that", () => {
+    for (const odd of [undefined, Number.NaN, 0.5, new Date(0), "\ud800"]) {
+      const json = message(odd as JsonValue);
+      expect(() => EventForms.of(RULES, json)).toThrow(UsageError);
+      expect(() => contentHash(json)).toThrow(UsageError);
+      expect(formsOf(RULES, message("x")).contentHash()).toEqual(contentHash(message("x")));
+    }
   });
 });

@@ -3,7 +3,7 @@ import { signRequest } from "../../federation/request-auth.js";
 import { operationTable } from "../../federation/endpoints.js";
 import type { HeaderFields } from "../../federation/discovery/well-known.js";
 import { isServerName } from "../../ids/grammar.js";
-import { encodeCanonicalBytes } from "../../json/canonical.js";
+import { encodeCanonicalBytes } from "../../json/canonical-bytes.js";
 import { parseLax } from "../../json/parse.js";
 import type { JsonValue } from "../../json/value.js";
 import type { Cancel } from "../../ports/cancel.js";

@@ -5,6 +5,7 @@
 import { UsageError } from "../../errors.js";
 import type { Awaitable, Cancel } from "../../ports/cancel.js";
 import type { CausalOrder } from "../causal-order.js";
+import { isNew } from "../decide.js";
 import type { Host } from "../host.js";
 import type { Settling } from "../settle.js";
 import { isLack, isUnresolvable } from "../workspace.js";
@@ -29,11 +30,10 @@ export function supplyAll(
   { ordered, authority, previous }: CausalOrder,
   cancel: Cancel | undefined,
 ): Awaitable<void> {
-  const revision = ws.memory.record?.revision;
   const ids = new Set<string>();
-  for (const { event, newAt } of ordered) {
-    if (newAt !== undefined && newAt.revision === revision) ws.absent.add(event.eventId);
-    else if (!ws.absent.has(event.eventId)) ids.add(event.eventId);
+  for (const candidate of ordered) {
+    const { eventId } = candidate.event;
+    if (!isNew(ws, candidate) && !ws.absent.has(eventId)) ids.add(eventId);
   }
   for (const id of previous) if (!ws.absent.has(id)) ids.add(id);
   for (const id of authority) if (!ws.absent.has(id) && ws.index.get(id) === undefined) ids.add(id);

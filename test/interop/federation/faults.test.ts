@@ -235,10 +235,9 @@ describe("with peers that are no good", () => {
   }
 
   async function isWell(): Promise<void> {
-    const began = Date.now();
     const eventId = await one.ada.send(other, "all is well");
-    await eventually(() => theo.event(other, eventId));
-    expect(Date.now() - began).toBeLessThan(10_000);
+    // Sooner than a request to a peer that does not answer is given up.
+    await eventually(() => theo.event(other, eventId), 30_000);
     expect(peak()).toBeLessThan(MEMORY);
   }
 
@@ -270,7 +269,7 @@ describe("with peers that are no good", () => {
     const began = Date.now();
     const { status } = await third.ask(one.address.server, "PUT", "/_matrix/federation/v1/send/deep", {}, nested);
     expect([400, 413]).toContain(status);
-    expect(Date.now() - began).toBeLessThan(10_000);
+    expect(Date.now() - began).toBeLessThan(30_000);
     // As deep as one event may be.
     const shallow = `{"pdus":[{"content":${"[".repeat(30_000)}${"]".repeat(30_000)}}]}`;
     await third.ask(one.address.server, "PUT", "/_matrix/federation/v1/send/shallow", {}, shallow);

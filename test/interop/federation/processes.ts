@@ -62,18 +62,28 @@ export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** A port of loopback that nobody listens on. */
+/**
+ * A port of loopback that nobody listens on. Below those that systems give to connections: while a server is away, one
+ * of them could take its place.
+ */
 export async function freePort(): Promise<number> {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const port = 12_000 + Math.floor(Math.random() * 20_000);
+    if (await isFree(port)) return port;
+  }
+  throw new Error("there is no free port");
+}
+
+function isFree(port: number): Promise<boolean> {
   const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (typeof address !== "object" || address === null) throw new Error("there is no free port");
-  return address.port;
+  return new Promise((resolve) => {
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+  });
 }
 
 /** Tries until something holds. @throws what was wrong the last time. */
-export async function eventually<T>(look: () => T | Promise<T>, patience = 30_000): Promise<T> {
+export async function eventually<T>(look: () => T | Promise<T>, patience = 60_000): Promise<T> {
   const until = Date.now() + patience;
   for (let wait = 25; ; wait = Math.min(wait * 1.5, 500)) {
     try {
