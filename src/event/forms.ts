@@ -59,7 +59,7 @@ export class EventForms {
     const ends: number[] = [];
     for (let at = 0; at < keys.length; at++) {
       const key = keys[at] ?? "";
-      if (isCovered(key)) writer.member(names[at] ?? NOTHING, event[key]);
+      if (isContentHashed(key)) writer.member(names[at] ?? NOTHING, event[key]);
       ends.push(writer.length);
     }
     writer.join(0);
@@ -68,7 +68,7 @@ export class EventForms {
     let size = covered + EMPTY_UNSIGNED;
     for (let at = 0; at < keys.length; at++) {
       const key = keys[at] ?? "";
-      if (isCovered(key)) continue;
+      if (isContentHashed(key)) continue;
       const before = writer.length;
       writer.member(names[at] ?? NOTHING, event[key]);
       size += writer.length - before;
@@ -136,7 +136,7 @@ export class EventForms {
 
 const NOTHING = new Uint8Array(0);
 
-/** Whether the content hash covers a key. */
-function isCovered(key: string): boolean {
+/** Whether the content hash covers a top-level key. */
+export function isContentHashed(key: string): boolean {
   return key !== "hashes" && key !== "signatures" && key !== "unsigned";
 }

@@ -1,6 +1,9 @@
 import { fc, test } from "@fast-check/vitest";
 import { describe, expect } from "vitest";
-import { contentHash, eventSignedBytes, referenceHash } from "../../src/event/index.js";
+import { sha256 } from "../../src/crypto/index.js";
+import { contentHash, eventSignedBytes, redact, referenceHash } from "../../src/event/index.js";
+import { omit } from "../../src/event/hashes.js";
+import { encodeCanonical, utf8Encode } from "../../src/json/index.js";
 import { EventForms } from "../../src/event/forms.js";
 import { UsageError } from "../../src/errors.js";
 import type { JsonObject, JsonValue } from "../../src/json/index.js";
@@ -87,10 +90,22 @@ describe("the forms of an event that are put together from parts", () => {
     for (const id of roomVersions.ids()) {
       const rules = rulesOf(id);
       const forms = formsOf(rules, json);
-      expect(forms.contentHash()).toEqual(contentHash(json));
-      expect(forms.signedBytes()).toEqual(eventSignedBytes(rules, json));
-      expect(forms.referenceHash()).toEqual(referenceHash(rules, json));
+      const content = sha256(encodeCanonical(omit(json, ["hashes", "signatures", "unsigned"])));
+      const signed = encodeCanonical(omit(redact(rules, json), ["signatures", "unsigned"]));
+      for (const hash of [forms.contentHash(), contentHash(json)]) expect(hash).toEqual(content);
+      for (const bytes of [forms.signedBytes(), eventSignedBytes(rules, json)])
+        expect(bytes).toEqual(utf8Encode(signed));
+      for (const hash of [forms.referenceHash(), referenceHash(rules, json)]) expect(hash).toEqual(sha256(signed));
     }
+  });
+
+  test("are hashed where an object is larger than any event, as well", () => {
+    const json = message("x".repeat(100_000));
+    expect(contentHash(json)).toEqual(sha256(encodeCanonical(omit(json, ["hashes"]))));
+    expect(referenceHash(RULES, json)).toEqual(referenceHash(RULES, { ...json, content: {} }));
+    expect(referenceHash(RULES, { ...json, type: "m.room.aliases", sender: "x".repeat(100_000) })).toEqual(
+      sha256(encodeCanonical(redact(RULES, { ...json, type: "m.room.aliases", sender: "x".repeat(100_000) }))),
+    );
   });
 
   test.prop([fc.array(event, { minLength: 1, maxLength: 12 }), fc.nat(2_000)])(
