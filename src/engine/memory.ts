@@ -100,8 +100,8 @@ export class RoomMemory {
   keep(held: Held): void {
     this.#held.set(held.event.eventId, held);
     for (const snapshot of [held.before, held.after]) this.keepSnapshot(snapshot);
-    if (held.event.stateKey !== undefined && isAllowed(held)) this.index.add(held.event);
-    this.#noteDoubt(held);
+    if (held.event.stateKey !== undefined && isAllowed(held)) this.#doubtful.delete(this.index.add(held.event));
+    else this.#noteDoubt(held);
   }
 
   #noteDoubt({ event, verdict }: Pick<Held, "event" | "verdict">): void {

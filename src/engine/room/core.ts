@@ -30,6 +30,14 @@ export interface CommitOptions extends EmitOptions {
   readonly own?: readonly Pdu[];
 }
 
+/** What a commit writes, and the state that the room is in after it. */
+export interface Prepared {
+  readonly batch: Batch;
+  readonly numbered: ReadonlyMap<Snapshot, number>;
+  readonly current: Snapshot;
+  readonly additions: Pick<Additions, "outbox">;
+}
+
 export type OnOutbox = (destinations: readonly string[]) => void;
 
 type Metric =
@@ -166,12 +174,20 @@ export class RoomCore {
     );
   }
 
-  /** Writes what was decided in a workspace. `false` when somebody else wrote first: then nothing was written. */
-  async commit(ws: Workspace, steps: readonly Step[], options: CommitOptions): Promise<boolean> {
-    const { cancel } = options;
-    const current: Snapshot = await need(this.host, ws, () => ws.current(), cancel);
+  /** What was decided in a workspace, as it is to be written. */
+  async prepare(ws: Workspace, options: CommitOptions): Promise<Prepared> {
+    const current: Snapshot = await need(this.host, ws, () => ws.current(), options.cancel);
     const additions = this.#additionsFor(ws, current, options);
-    const { batch, numbered } = ws.batch(current, additions);
+    return { current, additions, ...ws.batch(current, additions) };
+  }
+
+  /**
+   * Writes what was decided in a workspace. `false` when somebody else wrote first: then nothing was written.
+   * @param prepared where that was done before, and nothing was decided since
+   */
+  async commit(ws: Workspace, steps: readonly Step[], options: CommitOptions, prepared?: Prepared): Promise<boolean> {
+    const { cancel } = options;
+    const { current, additions, batch, numbered } = prepared ?? (await this.prepare(ws, options));
     if (cancel?.aborted === true) {
       this.forget();
       throw new CancelledError();

@@ -60,11 +60,11 @@ export async function presumeState(
 function admittedState(admissions: readonly Admission[], authChain: number): AdmittedState {
   const ids: string[] = [];
   const candidates: Candidate[] = [];
-  for (const [place, one] of admissions.entries()) {
+  admissions.forEach((one, place) => {
     const id = idOf(one);
     if (place >= authChain && id !== undefined) ids.push(id);
     if (one.kind === "candidate") candidates.push(one.candidate);
-  }
+  });
   return { ids, candidates };
 }
 

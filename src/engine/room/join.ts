@@ -12,7 +12,7 @@ import type { Candidate } from "../decide.js";
 import { refusalOf } from "../held.js";
 import type { Settling } from "../settle.js";
 import type { Workspace } from "../workspace.js";
-import type { RoomCore } from "./core.js";
+import type { Prepared, RoomCore } from "./core.js";
 import { deciding, lostEveryRace, refusalIn, run, settlingOf, untilCommitted } from "./deciding.js";
 import { presumeState } from "./given.js";
 import type { AdmittedState, PresumedState } from "./given.js";
@@ -84,10 +84,12 @@ async function importPresumed(
     if (core.memory.record !== undefined) return "otherwise";
     try {
       const settling = await settleJoin(core, ws, work, options);
+      // What is left after the last signature is one thread's work.
+      const prepared = await core.prepare(ws, options);
       const given = await reading.settled();
       if (!given.ok || given.value !== reading.presumed) return "otherwise";
       kept = true;
-      return await commitJoin(core, ws, settling, work, options);
+      return await commitJoin(core, ws, settling, work, options, prepared);
     } finally {
       if (!kept) core.startOver();
     }
@@ -144,10 +146,11 @@ async function commitJoin(
   settling: Settling,
   { join: { event } }: Work,
   options: EmitOptions,
+  prepared?: Prepared,
 ): Promise<Result<Pdu> | undefined> {
   const refusal = refusalIn(settling, event.eventId);
   if (refusal !== undefined) return { ok: false, error: refusal };
-  return (await core.commit(ws, settling.steps, options)) ? ok(event) : undefined;
+  return (await core.commit(ws, settling.steps, options, prepared)) ? ok(event) : undefined;
 }
 
 /** Who was in the room no more has only an old end of it, which the others have passed. */
