@@ -202,16 +202,18 @@ export class BytesWriter {
       } else return false;
     }
     bytes[at++] = QUOTE;
-    this.#at = at;
+    if (at - this.#start > this.#most) this.#isFull = true;
+    else this.#at = at;
     return true;
   }
 
   /** A safe integer that is not negative: making text of a time and reading that takes three times as long. */
   #count(value: number): void {
-    if (!this.#hasRoom(16)) return;
     const head = Math.floor(value / 1e8);
-    if (head > 0) this.#digits(head, digitsOf(head));
-    this.#digits(value - head * 1e8, head > 0 ? 8 : digitsOf(value));
+    const [before, after] = head > 0 ? [digitsOf(head), 8] : [0, digitsOf(value)];
+    if (!this.#hasRoom(before + after)) return;
+    this.#digits(head, before);
+    this.#digits(value - head * 1e8, after);
   }
 
   /** @param value below 2^31 */
