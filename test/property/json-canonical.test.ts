@@ -154,7 +154,7 @@ test.prop([fc.array(fc.oneof(laxValue, nearPlace), { maxLength: 4 })])(
 );
 
 test.prop([
-  fc.oneof(laxValue, nearPlace),
+  fc.oneof(laxValue, nearPlace, fc.string({ unit: "grapheme" })),
   fc.oneof(fc.integer({ min: -3, max: 3 }), fc.integer({ min: -200, max: 200 })),
 ])("a writer says that it is full where the text is longer than it may be", (value, by) => {
   const writer = new BytesWriter();
