@@ -6,10 +6,10 @@ import { libraryEntries } from "./scripts/entries.mjs";
  * @type {readonly { entry: string, limit: string, import?: string }[]}
  */
 const budgets = [
-  { entry: "index", limit: "32.5 kB" },
-  { entry: "json/index", limit: "6 kB" },
+  { entry: "index", limit: "34 kB" },
+  { entry: "json/index", limit: "7 kB" },
   { entry: "json/index", import: "{ encodeCanonical }", limit: "3 kB" },
-  { entry: "versions/v12", limit: "21.5 kB" },
+  { entry: "versions/v12", limit: "22.5 kB" },
 ];
 
 const built = libraryEntries();
