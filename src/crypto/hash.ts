@@ -2,7 +2,10 @@ import { sha256 as nobleSha256 } from "@noble/hashes/sha2.js";
 import { UsageError } from "../errors.js";
 import { utf8Encode } from "../json/utf8.js";
 
-/** SHA-256 of bytes, or of text in UTF-8. Text is well formed. 32 bytes, in an array of their own. */
+/**
+ * SHA-256 of bytes, which may be a part of a larger buffer, or of text in UTF-8. Text is well formed. 32 bytes, in an
+ * array of their own.
+ */
 export type Sha256 = (data: Uint8Array | string) => Uint8Array;
 
 const own: Sha256 = (data) => nobleSha256(typeof data === "string" ? utf8Encode(data) : data);
@@ -20,6 +23,8 @@ export function sha256(data: Uint8Array | string): Uint8Array {
 /** Every length of padding within two blocks, and text of one to four bytes a character. */
 const probes: readonly (Uint8Array | string)[] = [
   ...Array.from({ length: 129 }, (_, length) => new Uint8Array(length).fill(length)),
+  // A part of a buffer.
+  new Uint8Array(100).fill(7).subarray(20, 60),
   "",
   "a".repeat(1000),
   "aé€😀",

@@ -213,12 +213,13 @@ export function redactsOf(rules: RoomVersionRules, json: JsonObject): string | u
 function readReferences(rules: RoomVersionRules, event: JsonObject, key: string): Result<readonly EventId[]> {
   const list = get(event, key);
   if (!isArray(list)) return bad(`\`${key}\` must be an array`);
-  const ids = rules.format.references === "pairs" ? list.map(idOfPair) : list;
+  const ids: readonly (JsonValue | undefined)[] =
+    rules.format.references === "pairs" ? list.map(idOfPair) : list.slice();
   for (const id of ids) {
     if (!isString(id)) return bad(`\`${key}\` holds an entry that is no event reference of this room version`);
     if (!mayCite(rules, id)) return bad(`\`${key}\` holds ${JSON.stringify(id.slice(0, 300))}, which is no event id`);
   }
-  return ok(ids as readonly EventId[]);
+  return ok(ids as readonly unknown[] as readonly EventId[]);
 }
 
 /**

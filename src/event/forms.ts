@@ -4,6 +4,7 @@
  * the whole event anew for each form took a third of all that receiving an event takes (docs/performance.md).
  */
 import { sha256 } from "../crypto/hash.js";
+import { UsageError } from "../errors.js";
 import { writeBytes } from "../json/canonical-bytes.js";
 import type { BytesWriter } from "../json/canonical-bytes.js";
 import { orderOf } from "../json/canonical.js";
@@ -86,18 +87,24 @@ export class EventForms {
   }
 
   /**
-   * The bytes under the signatures and the reference hash: the redacted event without `signatures` and `unsigned`. A
-   * view of memory in which other events are, too.
+   * The bytes under the signatures and the reference hash: the redacted event without `signatures` and `unsigned`. An
+   * array of their own: hosts may hand it to a thread, and it keeps no other memory alive.
    */
   signedBytes(): Uint8Array {
-    return (this.#signedBytes ??= writeBytes(MAX_PDU_BYTES, (writer) => this.#writeSigned(writer)));
+    return (this.#signedBytes ??= writeBytes(MAX_PDU_BYTES, (writer) => {
+      this.#writeSigned(writer);
+      if (writer.isFull) throw new UsageError("an event was changed while it was read");
+      const bytes = writer.view().slice();
+      writer.cut(0);
+      return bytes;
+    }));
   }
 
   referenceHash(): Uint8Array {
     return sha256(this.signedBytes());
   }
 
-  #writeSigned(writer: BytesWriter): Uint8Array {
+  #writeSigned(writer: BytesWriter): void {
     const { keys, names } = this.#order;
     const { topLevel } = this.#rules.redaction;
     // Members that stand side by side are copied together.
@@ -123,7 +130,6 @@ export class EventForms {
     }
     this.#copy(writer, begin, end);
     writer.close();
-    return writer.view();
   }
 
   #copy(writer: BytesWriter, begin: number, end: number): void {

@@ -30,19 +30,24 @@ const notReferenceHashed = ["unsigned", "signatures"] as const;
  * `outlier` and `destinations` count: the spec and ruma hash them, Synapse leaves them out.
  */
 export function contentHash(event: JsonObject): Uint8Array {
-  const of = (key: string): JsonValue | undefined => (isContentHashed(key) ? event[key] : undefined);
-  return hashOfMembers(event, of) ?? sha256(encodeCanonicalBytes(omit(event, notContentHashed)));
+  const of = (key: string): JsonValue | undefined => event[key];
+  return hashOfMembers(event, isContentHashed, of) ?? sha256(encodeCanonicalBytes(omit(event, notContentHashed)));
 }
 
 /** More than an event may have; larger objects take the way that has no bound. */
 const USUAL_BYTES = 65_536;
 
 /**
- * SHA-256 over an object of what counts of the members of another one, without making it: copies for redaction and for
- * what is left out took a fifth of an event id. `undefined` where it is large.
+ * SHA-256 over an object of some members of another one, without making it: copies for redaction and for what is left
+ * out took a fifth of an event id. `undefined` where it is large.
+ * @param of what counts of a member
  */
-function hashOfMembers(event: JsonObject, of: (key: string) => JsonValue | undefined): Uint8Array | undefined {
-  const { keys, names } = orderOf(Object.keys(event));
+function hashOfMembers(
+  event: JsonObject,
+  isKept: (key: string) => boolean,
+  of: (key: string) => JsonValue | undefined,
+): Uint8Array | undefined {
+  const { keys, names } = orderOf(Object.keys(event).filter(isKept));
   return writeBytes(USUAL_BYTES, (writer) => {
     keys.forEach((key, at) => {
       const [name, value] = [names[at], of(key)];
@@ -68,11 +73,12 @@ export function contentHashMatches(event: JsonObject, forms?: EventForms): boole
 /** SHA-256 over the redacted event less `signatures` and `unsigned`. */
 export function referenceHash(rules: RoomVersionRules, event: JsonObject): Uint8Array {
   const { topLevel } = rules.redaction;
-  const of = (key: string): JsonValue | undefined => {
-    if (key === "content") return redactedContent(rules, event) ?? event[key];
-    return key !== "signatures" && key !== "unsigned" && topLevel.includes(key) ? event[key] : undefined;
-  };
-  return hashOfMembers(event, of) ?? sha256(encodeCanonicalBytes(omit(redact(rules, event), notReferenceHashed)));
+  const isKept = (key: string): boolean => key !== "signatures" && key !== "unsigned" && topLevel.includes(key);
+  const of = (key: string): JsonValue | undefined =>
+    key === "content" ? (redactedContent(rules, event) ?? event[key]) : event[key];
+  return (
+    hashOfMembers(event, isKept, of) ?? sha256(encodeCanonicalBytes(omit(redact(rules, event), notReferenceHashed)))
+  );
 }
 
 /**

@@ -152,27 +152,15 @@ export class BytesWriter {
   #object(object: JsonObject, depth: number): void {
     const keys = Object.keys(object);
     if (keys.length > 1) sort(keys);
-    const before = this.length;
-    if (this.#members(object, keys, depth, true)) return;
-    this.cut(before);
-    this.#members(object, keys.sort(compareCodePoints), depth, false);
-  }
-
-  /** `false` where a usual key was expected, and one may have its place elsewhere by code points or has an escape. */
-  #members(object: JsonObject, keys: readonly string[], depth: number, isUsual: boolean): boolean {
     this.#code(OPEN_OBJECT);
     for (let i = 0; i < keys.length && !this.#isFull; i++) {
       const key = keys[i] ?? "";
       if (i > 0) this.#code(COMMA);
-      if (!this.#plain(key)) {
-        if (isUsual) return false;
-        this.#other(key);
-      }
+      this.#text(key);
       this.#code(COLON);
       this.#value(object[key], depth);
     }
     this.#code(CLOSE_OBJECT);
-    return true;
   }
 
   #text(text: string): void {
@@ -258,10 +246,10 @@ export class BytesWriter {
   }
 }
 
-/** Most objects have two or three keys; the engine's own way of sorting makes two arrays for those. */
+/** Most objects have two or three usual keys; the engine's own way of sorting makes two arrays for those. */
 function sort(keys: string[]): void {
-  if (keys.length > 8) {
-    keys.sort();
+  if (keys.length > 8 || keys.some(isWide)) {
+    keys.sort(compareCodePoints);
     return;
   }
   for (let i = 1; i < keys.length; i++) {
@@ -270,6 +258,12 @@ function sort(keys: string[]): void {
     for (; at > 0 && (keys[at - 1] ?? "") > key; at--) keys[at] = keys[at - 1] ?? "";
     keys[at] = key;
   }
+}
+
+/** Whether a key has a unit from where the order of UTF-16 units and of code points part. */
+function isWide(key: string): boolean {
+  for (let i = 0; i < key.length; i++) if (key.charCodeAt(i) >= 0xd800) return true;
+  return false;
 }
 
 function digitsOf(value: number): number {

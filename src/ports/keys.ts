@@ -21,7 +21,6 @@ export interface KeyRequest {
 /** One Ed25519 check. */
 export interface VerifyRequest {
   readonly key: Uint8Array;
-  /** May be a view of a larger buffer, with other bytes around it. */
   readonly message: Uint8Array;
   readonly signature: Uint8Array;
 }

@@ -45,6 +45,10 @@ describe("a platform's hash that is not SHA-256", () => {
     ["is too short", (data) => platform(data).subarray(0, 31)],
     ["is text", ((data: Uint8Array) => hex(platform(data))) as unknown as Sha256],
     ["takes text for Latin-1", (data) => platform(typeof data === "string" ? Buffer.from(data, "latin1") : data)],
+    [
+      "takes all of a buffer for a part",
+      (data) => platform(typeof data === "string" ? data : new Uint8Array(data.buffer)),
+    ],
     ["goes wrong at the end of a block", (data) => platform(data.length === 56 ? new Uint8Array(56) : data)],
   ];
 

@@ -160,6 +160,38 @@ describe("the forms of an event that are put together from parts", () => {
     expect(formsOf(RULES, message("x")).signedBytes()).toEqual(eventSignedBytes(RULES, message("x")));
   });
 
+  test("take no longer where the last key of each object has to be escaped, or stands elsewhere by code points", () => {
+    for (const last of ["\\", "\uffff", "\u{1f600}"]) {
+      let nested: JsonValue = 1;
+      // Twice as long for each level would be an hour.
+      for (let depth = 0; depth < 31; depth++) nested = { A: nested, [last]: 1 };
+      const json = message(nested);
+      const forms = formsOf(RULES, json);
+      expect(forms.contentHash()).toEqual(sha256(encodeCanonical(omit(json, ["hashes"]))));
+      expect(contentHash(json)).toEqual(forms.contentHash());
+    }
+  });
+
+  test("give bytes that keep nothing else alive, and that others may take away", () => {
+    const json = message("x");
+    const signed = formsOf(RULES, json).signedBytes();
+    expect(signed.buffer.byteLength).toBe(signed.length);
+    structuredClone(signed.buffer, { transfer: [signed.buffer as ArrayBuffer] });
+    expect(formsOf(RULES, json).signedBytes()).toEqual(eventSignedBytes(RULES, json));
+  });
+
+  test("are not asked of an event that grew meanwhile", () => {
+    const content = { membership: "join" };
+    const forms = formsOf(RULES, { ...message(""), type: "m.room.member", content });
+    content.membership = "x".repeat(70_000);
+    expect(() => forms.signedBytes()).toThrow(UsageError);
+  });
+
+  test("do without the keys that redaction drops, whatever they are", () => {
+    const json = { ...message("x"), "\ud800": 1 };
+    expect(referenceHash(RULES, json)).toEqual(referenceHash(RULES, message("x")));
+  });
+
   test("refuse what canonical JSON cannot hold, as the whole event does, and go on after that", () => {
     for (const odd of [undefined, Number.NaN, 0.5, new Date(0), "\ud800"]) {
       const json = message(odd as JsonValue);
