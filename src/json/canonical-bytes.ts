@@ -248,8 +248,9 @@ export class BytesWriter {
 
 /** Most objects have two or three usual keys; the engine's own way of sorting makes two arrays for those. */
 function sort(keys: string[]): void {
-  if (keys.length > 8 || keys.some(isWide)) {
-    keys.sort(compareCodePoints);
+  const areWide = keys.some(isWide);
+  if (areWide || keys.length > 8) {
+    keys.sort(areWide ? compareCodePoints : undefined);
     return;
   }
   for (let i = 1; i < keys.length; i++) {
