@@ -46,7 +46,7 @@ export interface Candidate {
 }
 
 /** Whether storage is known not to have an event, as far as this workspace has read it. */
-export function isNew({ memory }: Workspace, { newAt }: Candidate): boolean {
+export function isUnstored({ memory }: Workspace, { newAt }: Candidate): boolean {
   return newAt !== undefined && newAt.revision === memory.record?.revision;
 }
 

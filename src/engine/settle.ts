@@ -8,7 +8,7 @@ import { encodeCanonical } from "../json/canonical.js";
 import { utf8Length } from "../json/utf8.js";
 import type { PendingEvent } from "../ports/storage.js";
 import type { Verdict } from "../ports/verdict.js";
-import { decide, extremitiesAfter, isNew, isSettled, isWaits, mayRedecide, passedBy } from "./decide.js";
+import { decide, extremitiesAfter, isUnstored, isSettled, isWaits, mayRedecide, passedBy } from "./decide.js";
 import type { Candidate, Decision } from "./decide.js";
 import { completes, isAllowed, verdictOf } from "./held.js";
 import type { Held } from "./held.js";
@@ -154,7 +154,7 @@ export class Settling {
     const { event, mode } = candidate;
     const id = event.eventId;
     const held = ws.held(id);
-    if (held === undefined && !isNew(ws, candidate) && !ws.absent.has(id)) return lacking([id]);
+    if (held === undefined && !isUnstored(ws, candidate) && !ws.absent.has(id)) return lacking([id]);
     const anew = candidate.givenState !== undefined || candidate.again !== undefined;
     if (held !== undefined && !mayRedecide(held, mode) && !anew) {
       this.#duplicate(held, candidate);
@@ -350,7 +350,7 @@ export class Settling {
     const { event, hashMismatch, origin, mode } = candidate;
     this.#verdicts.set(event.eventId, { verdict: "pending", eventId: event.eventId, waitsFor });
     // Whoever cites it need not ask storage again.
-    if (isNew(this.#ws, candidate)) this.#ws.absent.add(event.eventId);
+    if (isUnstored(this.#ws, candidate)) this.#ws.absent.add(event.eventId);
     if (mode !== "live") return;
     const known = this.#ws.memory.pending.get(event.eventId);
     const bytes = known?.bytes ?? utf8Length(encodeCanonical(event.json));

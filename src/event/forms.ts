@@ -93,9 +93,8 @@ export class EventForms {
   signedBytes(): Uint8Array {
     return (this.#signedBytes ??= writeBytes(MAX_PDU_BYTES, (writer) => {
       this.#writeSigned(writer);
-      if (writer.isFull) throw new UsageError("an event was changed while it was read");
-      const bytes = writer.view().slice();
-      writer.cut(0);
+      const bytes = writer.take();
+      if (bytes === undefined) throw new UsageError("an event was changed while it was read");
       return bytes;
     }));
   }
@@ -106,7 +105,6 @@ export class EventForms {
 
   #writeSigned(writer: BytesWriter): void {
     const { keys, names } = this.#order;
-    const { topLevel } = this.#rules.redaction;
     // Members that stand side by side are copied together.
     let [begin, end] = [0, 0];
     for (let at = 0; at < keys.length; at++) {
@@ -118,7 +116,7 @@ export class EventForms {
         const from = writer.length;
         writer.member(names[at] ?? NOTHING, kept);
         writer.join(from);
-      } else if (key === "content" || (key !== "signatures" && key !== "unsigned" && topLevel.includes(key))) {
+      } else if (isReferenceHashed(this.#rules, key)) {
         const isHashes = key === "hashes";
         const from = isHashes ? this.#covered : (this.#ends[at - 1] ?? 0);
         if (from !== end) {
@@ -145,4 +143,9 @@ const NOTHING = new Uint8Array(0);
 /** Whether the content hash covers a top-level key. */
 export function isContentHashed(key: string): boolean {
   return key !== "hashes" && key !== "signatures" && key !== "unsigned";
+}
+
+/** Whether the reference hash and the signatures cover a top-level key; of `content`, what redaction leaves. */
+export function isReferenceHashed({ redaction }: RoomVersionRules, key: string): boolean {
+  return key !== "signatures" && key !== "unsigned" && redaction.topLevel.includes(key);
 }

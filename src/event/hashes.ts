@@ -2,15 +2,15 @@
 import { decodeBase64, encodeAfter } from "../crypto/base64.js";
 import { sha256 } from "../crypto/hash.js";
 import type { EventId } from "../ids/brands.js";
-import { encodeCanonicalBytes, writeBytes } from "../json/canonical-bytes.js";
-import { orderOf } from "../json/canonical.js";
+import { writeBytes } from "../json/canonical-bytes.js";
+import { encodeCanonical, orderOf } from "../json/canonical.js";
 import { get, isObject, setOwn } from "../json/value.js";
 import type { JsonObject, JsonValue } from "../json/value.js";
 import type { RoomVersionRules } from "../rules/model.js";
 import { UsageError } from "../errors.js";
-import { isContentHashed } from "./forms.js";
+import { isContentHashed, isReferenceHashed, MAX_PDU_BYTES } from "./forms.js";
 import type { EventForms } from "./forms.js";
-import { redact, redactedContent } from "./redact.js";
+import { redactedContent } from "./redact.js";
 
 /** A copy of `object` without the named keys. */
 export function omit(object: JsonObject, dropped: readonly string[]): JsonObject {
@@ -22,43 +22,47 @@ export function omit(object: JsonObject, dropped: readonly string[]): JsonObject
   return result;
 }
 
-const notContentHashed = ["unsigned", "signatures", "hashes"] as const;
-const notReferenceHashed = ["unsigned", "signatures"] as const;
-
 /**
  * SHA-256 over the whole event less `unsigned`, `signatures` and `hashes`. The legacy keys `age_ts`,
  * `outlier` and `destinations` count: the spec and ruma hash them, Synapse leaves them out.
  */
 export function contentHash(event: JsonObject): Uint8Array {
-  const of = (key: string): JsonValue | undefined => event[key];
-  return hashOfMembers(event, isContentHashed, of) ?? sha256(encodeCanonicalBytes(omit(event, notContentHashed)));
+  return hashOfMembers(event, isContentHashed, (key) => event[key]);
 }
-
-/** More than an event may have; larger objects take the way that has no bound. */
-const USUAL_BYTES = 65_536;
 
 /**
  * SHA-256 over an object of some members of another one, without making it: copies for redaction and for what is left
- * out took a fifth of an event id. `undefined` where it is large.
+ * out took a fifth of an event id.
  * @param of what counts of a member
  */
 function hashOfMembers(
   event: JsonObject,
   isKept: (key: string) => boolean,
   of: (key: string) => JsonValue | undefined,
-): Uint8Array | undefined {
+): Uint8Array {
   const { keys, names } = orderOf(Object.keys(event).filter(isKept));
-  return writeBytes(USUAL_BYTES, (writer) => {
+  const hash = writeBytes(MAX_PDU_BYTES, (writer) => {
     keys.forEach((key, at) => {
       const [name, value] = [names[at], of(key)];
       if (name !== undefined && value !== undefined) writer.member(name, value);
     });
     writer.join(0);
     writer.close();
-    const hash = writer.isFull ? undefined : sha256(writer.view());
+    const found = writer.isFull ? undefined : sha256(writer.view());
     writer.cut(0);
-    return hash;
+    return found;
   });
+  return hash ?? sha256(encodeCanonical(picked(keys, of)));
+}
+
+/** The object itself, which is larger than any event may be. */
+function picked(keys: readonly string[], of: (key: string) => JsonValue | undefined): JsonObject {
+  const result: Record<string, JsonValue> = {};
+  for (const key of keys) {
+    const value = of(key);
+    if (value !== undefined) setOwn(result, key, value);
+  }
+  return result;
 }
 
 /** Whether `hashes.sha256` is the content hash; bytes are compared, so either base64 alphabet and padding will do. */
@@ -72,13 +76,9 @@ export function contentHashMatches(event: JsonObject, forms?: EventForms): boole
 
 /** SHA-256 over the redacted event less `signatures` and `unsigned`. */
 export function referenceHash(rules: RoomVersionRules, event: JsonObject): Uint8Array {
-  const { topLevel } = rules.redaction;
-  const isKept = (key: string): boolean => key !== "signatures" && key !== "unsigned" && topLevel.includes(key);
   const of = (key: string): JsonValue | undefined =>
     key === "content" ? (redactedContent(rules, event) ?? event[key]) : event[key];
-  return (
-    hashOfMembers(event, isKept, of) ?? sha256(encodeCanonicalBytes(omit(redact(rules, event), notReferenceHashed)))
-  );
+  return hashOfMembers(event, (key) => isReferenceHashed(rules, key), of);
 }
 
 /**

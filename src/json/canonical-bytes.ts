@@ -1,7 +1,7 @@
 /**
- * Canonical JSON straight into bytes, for events on their way in: what `encodeCanonicalBytes` gives, which a property
- * test holds it to. Text that is put together and encoded after that takes a third longer up to the hashes, and was a
- * fifth of a join's garbage (docs/performance.md).
+ * Canonical JSON straight into bytes, for events on their way in: what `encodeCanonical` gives, in UTF-8, which a
+ * property test holds it to. Text that is put together and encoded after that takes a third longer up to the hashes,
+ * and was a fifth of a join's garbage (docs/performance.md).
  */
 import { encodeCanonical } from "./canonical.js";
 import { compareCodePoints } from "./compare.js";
@@ -47,9 +47,7 @@ export function writeBytes<T>(most: number, write: (writer: BytesWriter) => T): 
 export function encodeCanonicalBytes(value: JsonValue): Uint8Array {
   const bytes = writeBytes(USUAL, (writer) => {
     writer.value(value);
-    const written = writer.isFull ? undefined : writer.view().slice();
-    writer.cut(0);
-    return written;
+    return writer.take();
   });
   return bytes ?? utf8Encode(encodeCanonical(value));
 }
@@ -90,6 +88,13 @@ export class BytesWriter {
   /** This stretch as a part of the memory that it is written to, with others around it. */
   view(): Uint8Array {
     return this.#bytes.subarray(this.#start, this.#at);
+  }
+
+  /** This stretch as an array of its own, and nothing of it left here. `undefined` where it is full. */
+  take(): Uint8Array | undefined {
+    const bytes = this.#isFull ? undefined : this.view().slice();
+    this.cut(0);
+    return bytes;
   }
 
   /**

@@ -9,6 +9,7 @@ import { UsageError } from "../../src/errors.js";
 import type { JsonObject, JsonValue } from "../../src/json/index.js";
 import type { RoomVersionRules } from "../../src/rules/model.js";
 import { roomVersions } from "../../src/versions/index.js";
+import { rulesOf } from "../support/auth.js";
 
 const text = fc.oneof(
   fc.string({ unit: "grapheme", maxLength: 8 }),
@@ -56,12 +57,6 @@ const event: fc.Arbitrary<JsonObject> = fc
     ...(type === undefined ? {} : { type }),
     ...(inside === undefined ? {} : { content: inside }),
   }));
-
-function rulesOf(id: string): RoomVersionRules {
-  const version = roomVersions.get(id);
-  if (!version.ok) throw new Error(version.error.reason);
-  return version.value.rules;
-}
 
 const RULES = rulesOf("10");
 

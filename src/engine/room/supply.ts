@@ -5,7 +5,7 @@
 import { UsageError } from "../../errors.js";
 import type { Awaitable, Cancel } from "../../ports/cancel.js";
 import type { CausalOrder } from "../causal-order.js";
-import { isNew } from "../decide.js";
+import { isUnstored } from "../decide.js";
 import type { Host } from "../host.js";
 import type { Settling } from "../settle.js";
 import { isLack, isUnresolvable } from "../workspace.js";
@@ -33,7 +33,7 @@ export function supplyAll(
   const ids = new Set<string>();
   for (const candidate of ordered) {
     const { eventId } = candidate.event;
-    if (!isNew(ws, candidate) && !ws.absent.has(eventId)) ids.add(eventId);
+    if (!isUnstored(ws, candidate) && !ws.absent.has(eventId)) ids.add(eventId);
   }
   for (const id of previous) if (!ws.absent.has(id)) ids.add(id);
   for (const id of authority) if (!ws.absent.has(id) && ws.index.get(id) === undefined) ids.add(id);
