@@ -6,6 +6,10 @@ import type { RoomVersionRules } from "../rules/model.js";
 /** The key of a state event. */
 export type StateKey = readonly [type: string, stateKey: string];
 
+const CREATE: StateKey = Object.freeze(["m.room.create", ""]);
+const POWER_LEVELS: StateKey = Object.freeze(["m.room.power_levels", ""]);
+const JOIN_RULES: StateKey = Object.freeze(["m.room.join_rules", ""]);
+
 /** What the selection reads of an event; an event draft has it too. */
 export type Selecting = Pick<RoomEvent, "type" | "sender" | "content"> & { readonly stateKey?: string | undefined };
 
@@ -18,8 +22,8 @@ export function selectAuthEvents(rules: RoomVersionRules, event: Selecting): rea
   if (event.type === "m.room.create") return [];
   const selected: StateKey[] = [];
   // From room version 12 the room id implies the create event.
-  if (rules.auth.createEvent === "cited") selected.push(["m.room.create", ""]);
-  selected.push(["m.room.power_levels", ""], ["m.room.member", event.sender]);
+  if (rules.auth.createEvent === "cited") selected.push(CREATE);
+  selected.push(POWER_LEVELS, ["m.room.member", event.sender]);
   if (event.type === "m.room.member" && event.stateKey !== undefined) selectForMember(rules, event, selected);
   return selected;
 }
@@ -29,7 +33,7 @@ function selectForMember(rules: RoomVersionRules, event: Selecting, selected: St
   if (target !== undefined && target !== event.sender) selected.push(["m.room.member", target]);
   const membership = get(event.content, "membership");
   if (membership === "join" || membership === "invite" || membership === "knock") {
-    selected.push(["m.room.join_rules", ""]);
+    selected.push(JOIN_RULES);
   }
   if (membership === "invite") {
     const invite = get(event.content, "third_party_invite");

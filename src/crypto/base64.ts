@@ -67,6 +67,22 @@ function textOf(count: number): string {
   return String.fromCharCode(...codes);
 }
 
+/** Whether text is {@link encodeUnpadded} of the bytes, of which nothing is made to find out. */
+export function isUnpadded(text: string, bytes: Uint8Array): boolean {
+  const codeOf = CODES.standard;
+  const { length } = bytes;
+  if (text.length !== Math.ceil((length * 4) / 3)) return false;
+  let count = 0;
+  for (let at = 0; at < length; at += 3) {
+    const group = (byteAt(bytes, at) << 16) | (byteAt(bytes, at + 1) << 8) | byteAt(bytes, at + 2);
+    if (text.charCodeAt(count++) !== codeOf[group >> 18]) return false;
+    if (text.charCodeAt(count++) !== codeOf[(group >> 12) & 63]) return false;
+    if (at + 1 < length && text.charCodeAt(count++) !== codeOf[(group >> 6) & 63]) return false;
+    if (at + 2 < length && text.charCodeAt(count++) !== codeOf[group & 63]) return false;
+  }
+  return true;
+}
+
 /**
  * Decodes either alphabet, even mixed, with none, some or all of its padding: keys and signatures
  * arrive in all these forms and other servers take them. Non-zero trailing bits are ignored, because

@@ -1,7 +1,8 @@
 /** The PDU format of each room version (spec server-server-api, "PDUs"; client-server-api, "Size limits"). */
 import { refuse, ok } from "../errors.js";
 import type { Refusal, Result } from "../errors.js";
-import { parseRoomId, parseUserId, parseEventId } from "../ids/grammar.js";
+import { isUserId, parseEventId, parseRoomId, parseUserId } from "../ids/grammar.js";
+import type { RoomIdForm } from "../ids/grammar.js";
 import type { EventId, RoomId, UserId } from "../ids/brands.js";
 import { checkLax, checkStrict } from "../json/check.js";
 import { parseLax, parseStrict } from "../json/parse.js";
@@ -258,10 +259,21 @@ function checkIdentifiers(rules: RoomVersionRules, event: JsonObject): Refused |
   const { eventIds, roomIds } = rules.format;
   const impliedByHash = roomIds === "create-hash" && get(event, "type") === "m.room.create";
   return (
-    checkIdentifier(event, "sender", (id) => parseUserId(id, "historical")) ??
-    (impliedByHash ? undefined : checkIdentifier(event, "room_id", (id) => parseRoomId(id, roomIds))) ??
+    (isUserId(event["sender"]) ? undefined : checkIdentifier(event, "sender", parseUserId)) ??
+    (impliedByHash ? undefined : checkRoomId(event, roomIds)) ??
     (eventIds === "in-pdu" ? checkIdentifier(event, "event_id", (id) => parseEventId(id, "in-pdu")) : undefined)
   );
+}
+
+/** What passed last: events come room by room. */
+let passed: { readonly roomId: string; readonly form: RoomIdForm } | undefined;
+
+function checkRoomId(event: JsonObject, form: RoomIdForm): Refused | undefined {
+  const roomId = event["room_id"] as string;
+  if (passed?.roomId === roomId && passed.form === form) return undefined;
+  const refused = checkIdentifier(event, "room_id", (id) => parseRoomId(id, form));
+  if (refused === undefined) passed = { roomId, form };
+  return refused;
 }
 
 /** What {@link checkFields} let pass though it is too long is not parsed: the parsers know no such leniency. */

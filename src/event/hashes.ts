@@ -1,5 +1,5 @@
 /** Content hash, reference hash and event id (spec server-server-api, "Signing Events"). */
-import { decodeBase64, encodeAfter } from "../crypto/base64.js";
+import { decodeBase64, encodeAfter, isUnpadded } from "../crypto/base64.js";
 import { sha256 } from "../crypto/hash.js";
 import type { EventId } from "../ids/brands.js";
 import { writeBytes } from "../json/canonical-bytes.js";
@@ -70,8 +70,10 @@ export function contentHashMatches(event: JsonObject, forms?: EventForms): boole
   const hashes = get(event, "hashes");
   const claimed = isObject(hashes) ? get(hashes, "sha256") : undefined;
   if (typeof claimed !== "string") return false;
+  const hash = forms?.contentHash() ?? contentHash(event);
+  if (isUnpadded(claimed, hash)) return true;
   const decoded = decodeBase64(claimed);
-  return decoded !== undefined && sameBytes(decoded, forms?.contentHash() ?? contentHash(event));
+  return decoded !== undefined && sameBytes(decoded, hash);
 }
 
 /** SHA-256 over the redacted event less `signatures` and `unsigned`. */

@@ -159,6 +159,7 @@ export function parseRoomVersion(value: string): Result<RoomVersionId> {
  * quad. A room's power levels may hold a thousand, so these are not taken apart.
  */
 const USUAL_USER = /^@[!-9;-~]*:[0-9A-Za-z.-]*[A-Za-z]$/;
+const USUAL_SERVER = /^[0-9A-Za-z.-]{0,254}[A-Za-z]$/;
 
 /** Whether `value` is a user id that may stand in an event. */
 export function isUserId(value: unknown, mode: IdentifierMode = "historical"): value is UserId {
@@ -212,6 +213,7 @@ export function domainOf(id: string): string | undefined {
 export function serverOf(id: string): ServerName | undefined {
   const domain = domainOf(id);
   if (domain === undefined) return undefined;
+  if (USUAL_SERVER.test(domain)) return domain as ServerName;
   const parsed = parseServerName(domain, "historical");
   return parsed.ok ? parsed.value.name : undefined;
 }

@@ -38,30 +38,24 @@ export function checkLax(value: unknown, options: CheckOptions = {}): Result<Jso
   return check(value, true, options);
 }
 
-/** What is still to be looked at, and how deep each of it is. Not shortened where something is taken from it. */
-interface Stack {
-  readonly containers: (object | undefined)[];
-  readonly depths: number[];
-}
-
-/** Of more than that, nothing is kept for the next check. */
+/** Of a stack that is higher than that, nothing is kept for the next check. */
 const USUAL_STACK = 64;
 
 /** From the last check, grown to what events need. A check that a proxy's traps make within another finds none. */
-let spare: Stack | undefined;
+let spare: Checker | undefined;
 
 function check(value: unknown, lax: boolean, options: CheckOptions): Result<JsonValue> {
-  const stack: Stack = spare ?? { containers: [], depths: [] };
+  const checker = spare ?? new Checker();
   spare = undefined;
   let problem: Problem | undefined;
   try {
-    problem = new Checker(lax, options, stack).run(value);
+    problem = checker.run(value, lax, options);
   } catch {
     // Only a proxy's traps can throw here.
     problem = "an object that cannot be read";
   }
   if (problem === undefined) {
-    if (stack.depths.length <= USUAL_STACK) spare = stack;
+    if (checker.reached <= USUAL_STACK) spare = checker;
     return ok(value as JsonValue);
   }
   const rule = lax ? "RFC 8259" : "Canonical JSON";
@@ -73,21 +67,24 @@ function check(value: unknown, lax: boolean, options: CheckOptions): Result<Json
 type Problem = string | { readonly code: Refusal["code"]; readonly what: string };
 
 class Checker {
-  private readonly maxDepth: number;
-  private left: number;
+  private lax = false;
+  private maxDepth = 0;
+  private left = 0;
   private height = 0;
+  /** What is still to be looked at, and how deep each of it is. Not shortened where something is taken from it. */
+  private readonly containers: (object | undefined)[] = [];
+  private readonly depths: number[] = [];
 
-  constructor(
-    private readonly lax: boolean,
-    options: CheckOptions,
-    private readonly stack: Stack,
-  ) {
-    this.maxDepth = options.maxDepth ?? DEFAULT_MAX_DEPTH;
-    this.left = options.maxValues ?? DEFAULT_MAX_VALUES;
+  /** How high its stack ever was. */
+  get reached(): number {
+    return this.depths.length;
   }
 
-  run(root: unknown): Problem | undefined {
-    const { containers, depths } = this.stack;
+  run(root: unknown, lax: boolean, options: CheckOptions): Problem | undefined {
+    const { containers, depths } = this;
+    this.lax = lax;
+    this.maxDepth = options.maxDepth ?? DEFAULT_MAX_DEPTH;
+    this.left = options.maxValues ?? DEFAULT_MAX_VALUES;
     let problem = this.visit(root, 1);
     while (problem === undefined) {
       if (this.height === 0) return undefined;
@@ -109,8 +106,8 @@ class Checker {
     if (value instanceof JsonFloat) return "a number with a fraction or an exponent";
     if (typeof value !== "object") return `a value of type ${typeof value}`;
     if (depth > this.maxDepth) return { code: "too_large", what: "too many objects and arrays nested in each other" };
-    this.stack.containers[this.height] = value;
-    this.stack.depths[this.height++] = depth;
+    this.containers[this.height] = value;
+    this.depths[this.height++] = depth;
     return undefined;
   }
 
@@ -120,7 +117,7 @@ class Checker {
     // Its indices and `length`: holes make it fewer, other properties more.
     if (Reflect.ownKeys(array).length !== array.length + 1) return "an array with a hole or with further properties";
     for (let i = 0; i < array.length; i++) {
-      const problem = this.property(array, String(i), depth);
+      const problem = this.property(array, i, depth);
       if (problem !== undefined) return problem;
     }
     return undefined;
@@ -137,7 +134,7 @@ class Checker {
     return undefined;
   }
 
-  private property(container: object, key: string, depth: number): Problem | undefined {
+  private property(container: object, key: string | number, depth: number): Problem | undefined {
     const property = Object.getOwnPropertyDescriptor(container, key);
     if (property === undefined) return "a hole in an array";
     if (!("value" in property)) return "a getter or setter";

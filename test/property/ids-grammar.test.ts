@@ -9,6 +9,7 @@ import {
   parseRoomId,
   parseServerName,
   parseUserId,
+  serverOf,
   utf8Length,
 } from "../../src/ids/index.js";
 
@@ -22,6 +23,24 @@ const server = fc.oneof(
 test.prop([server])("every domain, IPv4 and IPv6 address is a server name", (name) => {
   const parsed = parseServerName(name);
   expect(parsed).toMatchObject({ ok: true, value: { name } });
+});
+
+/** Near the limits of what is taken for a usual name at a glance. */
+const nearlyServer = fc
+  .oneof(
+    server,
+    fc.string({ unit: fc.constantFrom("a", "Z", "9", ".", "-", "_", ":", "[", "]", "+", "\n", "é"), maxLength: 20 }),
+    fc.tuple(
+      fc.constantFrom("a", "1", "-", "."),
+      fc.integer({ min: 250, max: 260 }),
+      fc.constantFrom("", "z", "9", "\n"),
+    ),
+  )
+  .map((drawn) => (typeof drawn === "string" ? drawn : drawn[0].repeat(drawn[1]) + drawn[2]));
+
+test.prop([nearlyServer])("the server of an id is what parses as one", (name) => {
+  const parsed = parseServerName(name, "historical");
+  expect(serverOf(`@user:${name}`)).toBe(parsed.ok ? parsed.value.name : undefined);
 });
 
 const local = fc.string({ unit: "binary", maxLength: 30 });

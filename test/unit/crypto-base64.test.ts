@@ -1,7 +1,9 @@
 import { readFileSync } from "node:fs";
+import { fc, test } from "@fast-check/vitest";
 import { describe, expect, it } from "vitest";
 import { decodeBase64, encodeUnpadded, publicKeyFromSeed, sha256, sign, verify } from "../../src/crypto/index.js";
 import { rememberingProvider } from "../../src/crypto/index.js";
+import { isUnpadded } from "../../src/crypto/base64.js";
 import { sha1Hex } from "../../src/crypto/sha1.js";
 import { UsageError } from "../../src/errors.js";
 
@@ -28,6 +30,18 @@ describe("unpadded base64 [cap:base64]", () => {
     expect(seed.length).toBe(32);
     expect(encodeUnpadded(seed)).toBe(fixture.seed.canonical);
   });
+  test.prop([fc.uint8Array({ maxLength: 70 }), fc.nat(), fc.nat(127)])(
+    "tells its text from all others",
+    (bytes, at, code) => {
+      const text = encodeUnpadded(bytes);
+      expect(isUnpadded(text, bytes)).toBe(true);
+      const place = at % (text.length + 1);
+      const changed = `${text.slice(0, place)}${String.fromCharCode(code)}${text.slice(place + 1)}`;
+      expect(isUnpadded(changed, bytes)).toBe(changed === text);
+      expect(isUnpadded(`${text}=`, bytes)).toBe(false);
+      if (bytes.length > 0) expect(isUnpadded(text.slice(1), bytes)).toBe(false);
+    },
+  );
   it("writes the URL-safe alphabet", () => {
     expect(encodeUnpadded(Uint8Array.of(0xfb, 0xff, 0xbf), "url-safe")).toBe("-_-_");
     expect(encodeUnpadded(Uint8Array.of(0xfb, 0xff, 0xbf))).toBe("+/+/");

@@ -227,6 +227,21 @@ for (const id of ALL)
     });
   });
 
+describe("room ids, one after the other", () => {
+  it.each(["10", "12"])("are judged by the form of their own version, %s first", (first) => {
+    const other = first === "10" ? "12" : "10";
+    const valid = (id: string): JsonObject => basePdu(id);
+    const foreign = (id: string): JsonObject =>
+      basePdu(id, { room_id: basePdu(id === "10" ? "12" : "10")["room_id"] ?? "" });
+    for (const id of [first, first, other, first]) {
+      expect(parsePdu(rulesOf(id), valid(id)).ok).toBe(true);
+      expect(codeOf(parsePdu(rulesOf(id), foreign(id)))).toBe("bad_identifier");
+      expect(codeOf(parsePdu(rulesOf(id), basePdu(id, { room_id: "!" })))).toBe("bad_identifier");
+      expect(parsePdu(rulesOf(id), valid(id)).ok).toBe(true);
+    }
+  });
+});
+
 describe("create events and the room id", () => {
   const create = (id: string, changes: Changes = {}): JsonObject =>
     basePdu(id, { type: "m.room.create", state_key: "", content: {}, prev_events: [], auth_events: [], ...changes });
