@@ -68,15 +68,19 @@ export class RoomIndex {
   add(event: RoomEvent, options: { readonly rejected?: boolean } = {}): number {
     const known = this.#numbers.get(event.eventId);
     if (known !== undefined && this.#events[known] !== undefined) return known;
+    const before = this.#ids.length;
     const parents = event.authEvents.map((id) => this.#intern(id));
-    const number = this.#intern(event.eventId);
+    // It has a number by now if it cites itself, and none if nothing got one here.
+    const isNumberless = this.#ids.length === before;
+    const number = known ?? (isNumberless ? this.#append(event.eventId) : this.#intern(event.eventId));
     // An event that was cited before it came may have parents with larger numbers, and hostile ids cite themselves.
     if (parents.some((parent) => parent >= number)) this.#parentsFirst = false;
     // Nobody cites an event that is new, so it closes no cycle unless by itself.
     if (this.#acyclic === true && (known !== undefined || parents.includes(number))) this.#acyclic = undefined;
     for (const parent of parents) this.citers.add(parent, number);
     const key = event.stateKey === undefined ? ABSENT : this.#internKey(event.type, event.stateKey);
-    const sender = this.keyNumber("m.room.member", event.sender);
+    const isOwn = key !== ABSENT && event.stateKey === event.sender && event.type === "m.room.member";
+    const sender = isOwn ? key : this.keyNumber("m.room.member", event.sender);
     this.#events[number] = this.#compact(event, number, parents, key, sender);
     this.links.set(number, parents, key, sender);
     if (options.rejected === true) this.#rejected.add(number);
@@ -85,8 +89,10 @@ export class RoomIndex {
   }
 
   #intern(id: string): number {
-    const known = this.#numbers.get(id);
-    if (known !== undefined) return known;
+    return this.#numbers.get(id) ?? this.#append(id);
+  }
+
+  #append(id: string): number {
     const number = this.#ids.length;
     this.#numbers.set(id, number);
     this.#ids.push(id);

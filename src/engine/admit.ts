@@ -16,7 +16,7 @@ import type { Policy } from "../ports/policy.js";
 import type { Storage } from "../ports/storage.js";
 import type { Verdict } from "../ports/verdict.js";
 import type { RoomVersionRules } from "../rules/model.js";
-import { mayRedecide } from "./decide.js";
+import { mayRedecide, heldCandidate } from "./decide.js";
 import type { Candidate, Mode } from "./decide.js";
 import type { Limits } from "./limits.js";
 import { completes, verdictOf } from "./held.js";
@@ -26,7 +26,7 @@ import { KeyBook, keyRequests, keyRequestsIn, SignatureBatch } from "./signature
 
 /** What checks 1 to 3 came to, for one event. */
 export type Admission =
-  | { readonly kind: "candidate"; readonly candidate: Candidate }
+  | Candidate
   /** Decided before; nothing more to do. */
   | { readonly kind: "known"; readonly eventId: string; readonly verdict: Verdict }
   | { readonly kind: "refused"; readonly verdict: Verdict };
@@ -122,7 +122,7 @@ async function read(
   const book = new KeyBook(keys);
   // One look-up for all, because a server that does not answer is waited for.
   const together = values.length > AT_A_TIME;
-  if (together) await book.ask(values, (value) => keyRequestsIn(rules, value), cancel);
+  if (together) await book.ask(values, (value, want) => keyRequestsIn(rules, value, want), cancel);
   const parts: Part[] = [];
   const ahead = new Ahead(context.memory.limits);
   for (let at = 0; at < values.length;) {
@@ -215,10 +215,10 @@ async function readSome(
     const known = knownBefore(memory, held, one.value.pdu, options);
     if (known === undefined) fresh.push({ place: presumed.length, one: one.value });
     const newAt = held === undefined ? now : undefined;
-    presumed.push(known ?? { kind: "candidate", candidate: candidateOf(rules, one.value, newAt, options) });
+    presumed.push(known ?? candidateOf(rules, one.value, newAt, options));
   }
   if (!together || values.some((value) => typeof value === "string")) {
-    await book.ask(fresh, ({ one }) => keyRequests(rules, one.pdu), options.cancel);
+    await book.ask(fresh, ({ one }, want) => keyRequests(rules, one.pdu, want), options.cancel);
   }
   for (const { place, one } of fresh) batch.add(place, one.pdu, one.forms);
 }
@@ -244,19 +244,13 @@ function knownBefore(
   const { mode } = options;
   const { rules } = memory.version;
   if (held !== undefined && !completes(rules, held, pdu)) {
-    const { event, hashMismatch } = held;
-    if (!mayRedecide(held, mode)) {
-      return { kind: "known", eventId, verdict: verdictOf(eventId, held.verdict, hashMismatch) };
-    }
-    const { origin } = options;
-    return { kind: "candidate", candidate: { event, hashMismatch, origin, mode, policy: "unasked" } };
+    if (mayRedecide(held, mode)) return heldCandidate(held, options.origin, mode);
+    return { kind: "known", eventId, verdict: verdictOf(eventId, held.verdict, held.hashMismatch) };
   }
   const row = memory.pending.get(eventId);
   if (row === undefined) return undefined;
-  const { hashMismatch, origin } = row;
-  const event = memory.pduOf(row);
-  if (completes(rules, { event, hashMismatch }, pdu)) return undefined;
-  return { kind: "candidate", candidate: { event, hashMismatch, origin, mode, policy: "unasked" } };
+  const copy = { event: memory.pduOf(row), hashMismatch: row.hashMismatch };
+  return completes(rules, copy, pdu) ? undefined : heldCandidate(copy, row.origin, mode);
 }
 
 /** Check 3: an event whose content hash does not match goes on as its redacted copy. */
@@ -266,10 +260,18 @@ function candidateOf(
   newAt: Candidate["newAt"],
   { origin, mode }: AdmitOptions,
 ): Candidate {
-  const policy = undefined;
-  if (contentHashMatches(pdu.json, forms)) return { event: pdu, hashMismatch: false, origin, mode, policy, newAt };
+  const received = {
+    kind: "candidate",
+    event: pdu,
+    hashMismatch: false,
+    origin,
+    mode,
+    policy: undefined,
+    newAt,
+  } as const;
+  if (contentHashMatches(pdu.json, forms)) return received;
   const copy = readPdu(rules, redact(rules, pdu.json), { counts: "tolerated", eventId: pdu.eventId });
-  return { event: copy.ok ? copy.value : pdu, hashMismatch: true, origin, mode, policy, newAt };
+  return { ...received, event: copy.ok ? copy.value : pdu, hashMismatch: true };
 }
 
 /** With what the host's policy holds against it, if it is new. What waited here is asked about when it matters. */
@@ -279,9 +281,8 @@ async function asked(
   { origin, cancel }: AdmitOptions,
 ): Promise<Admission> {
   if (policy.checkEvent === undefined || admission.kind !== "candidate") return admission;
-  const { candidate } = admission;
-  if (candidate.policy === "unasked") return admission;
-  const { event } = candidate;
+  if (admission.policy === "unasked") return admission;
+  const { event } = admission;
   const refused = await policy.checkEvent({ event, roomVersion: memory.version.id, origin }, cancel);
-  return { kind: "candidate", candidate: { ...candidate, policy: refused } };
+  return { ...admission, policy: refused };
 }

@@ -29,6 +29,14 @@ export class Cache<K, V> {
     this.#young.set(key, value);
   }
 
+  /** Sets all of them; of more than it holds, the last. */
+  setAll(entries: ReadonlyMap<K, V>): void {
+    let others = entries.size - 2 * this.#capacity;
+    // Those that are left out must not stay here as they were.
+    if (others > 0) this.clear();
+    for (const [key, value] of entries) if (others-- <= 0) this.set(key, value);
+  }
+
   delete(key: K): void {
     this.#young.delete(key);
     this.#old.delete(key);

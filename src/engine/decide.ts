@@ -5,6 +5,7 @@
  * guess.
  */
 import { checkStateDependent, checkStateIndependent, stateOfAuthEvents } from "../auth/check.js";
+import type { EventLookup } from "../auth/check.js";
 import { ABSENT } from "../dag/state-map.js";
 import { ruleLabel } from "../auth/verdict.js";
 import type { StateLookup } from "../auth/verdict.js";
@@ -13,7 +14,7 @@ import { createEventIdOf } from "../event/pdu.js";
 import type { Pdu, RoomEvent } from "../event/pdu.js";
 import { eventSignedBytes } from "../event/sign.js";
 import type { PolicyRefusal } from "../ports/policy.js";
-import type { StoredVerdict } from "../ports/verdict.js";
+import type { StoredVerdict, VerdictBasis } from "../ports/verdict.js";
 import { isAllowed } from "./held.js";
 import type { Held } from "./held.js";
 import { isExempt, keyOf, namedPolicyServer, POLICY_EVENT, recommendationIn } from "./policy-server.js";
@@ -30,6 +31,7 @@ export type Mode = "live" | "history" | "import";
 
 /** An event that passed checks 1 to 3. */
 export interface Candidate {
+  readonly kind: "candidate";
   /** As it judges: the redacted copy where the content hash did not match. */
   readonly event: Pdu;
   readonly hashMismatch: boolean;
@@ -43,6 +45,15 @@ export interface Candidate {
   readonly again?: Held;
   /** At this revision of the room, if it is given, storage did not have the event. */
   readonly newAt?: { readonly revision: number | undefined } | undefined;
+}
+
+/** An event that was here before, to be decided again. */
+export function heldCandidate(
+  { event, hashMismatch }: Pick<Candidate, "event" | "hashMismatch">,
+  origin: string,
+  mode: Mode,
+): Candidate {
+  return { kind: "candidate", event, hashMismatch, origin, mode, policy: "unasked" };
 }
 
 /** Whether storage is known not to have an event, as far as this workspace has read it. */
@@ -70,7 +81,8 @@ type Against = { readonly rule: string } | { readonly refusal: Refusal } | Lack;
 
 export function decide(ws: Workspace, candidate: Candidate): Decision | Waits | Lack {
   const { event } = candidate;
-  const missing = missingReferences(ws, candidate);
+  const cited = citedBy(ws, event);
+  const missing = missingReferences(ws, candidate, cited);
   if (missing !== undefined) return missing;
   const before = stateBefore(ws, candidate);
   if (before !== undefined && (isWaits(before) || isLack(before))) return before;
@@ -80,11 +92,11 @@ export function decide(ws: Workspace, candidate: Candidate): Decision | Waits | 
   const unmoved = { before, after: before };
   const size = event.rejectedForSize;
   if (size !== undefined) return { ...unmoved, verdict: rejected("size", size) };
-  const byAuthEvents = checkAuthEvents(ws, event);
+  const byAuthEvents = checkAuthEvents(ws, event, cited);
   if (isLack(byAuthEvents)) return byAuthEvents;
   if ("refusal" in byAuthEvents) return { ...unmoved, verdict: rejected("auth-events", byAuthEvents.refusal) };
   if (before === undefined) {
-    return { ...unmoved, verdict: { standing: "accepted", rule: byAuthEvents.rule, basis: "auth-events" } };
+    return { ...unmoved, verdict: accepted(byAuthEvents.rule, "auth-events") };
   }
   const byState = checkAgainst(ws, event, ws.index.lookup(before.state));
   if (isLack(byState)) return byState;
@@ -92,7 +104,31 @@ export function decide(ws: Workspace, candidate: Candidate): Decision | Waits | 
   const after = stateAfter(ws, event, before);
   const soft = candidate.mode === "live" ? softFailure(ws, candidate, before, byState.rule) : undefined;
   if (soft !== undefined && isLack(soft)) return soft;
-  return { before, after, verdict: soft ?? { standing: "accepted", rule: byState.rule, basis: "state-before" } };
+  return { before, after, verdict: soft ?? accepted(byState.rule, "state-before") };
+}
+
+/** One for each rule: a state of 100,000 events has a handful of verdicts. */
+const acceptances = {
+  "auth-events": new Map<string, StoredVerdict>(),
+  "state-before": new Map<string, StoredVerdict>(),
+};
+
+function accepted(rule: string, basis: VerdictBasis): StoredVerdict {
+  let verdict = acceptances[basis].get(rule);
+  if (verdict === undefined) {
+    verdict = Object.freeze({ standing: "accepted", rule, basis });
+    acceptances[basis].set(rule, verdict);
+  }
+  return verdict;
+}
+
+/** Looks up each auth event once: three checks ask for the same ones. */
+function citedBy(ws: Workspace, { authEvents }: Pdu): EventLookup {
+  const found = authEvents.map((id) => ws.lookup(id));
+  return (eventId) => {
+    for (let at = 0; at < found.length; at++) if (authEvents[at] === eventId) return found[at];
+    return ws.lookup(eventId);
+  };
 }
 
 function rejected(check: "size" | "auth-events" | "state-before", refusal: Refusal): StoredVerdict {
@@ -100,13 +136,17 @@ function rejected(check: "size" | "auth-events" | "state-before", refusal: Refus
 }
 
 /** Auth events always, and previous events where the event's place in history counts. */
-function missingReferences(ws: Workspace, { event, mode, givenState, again }: Candidate): Waits | Lack | undefined {
+function missingReferences(
+  ws: Workspace,
+  { event, mode, givenState, again }: Candidate,
+  cited: EventLookup,
+): Waits | Lack | undefined {
   const isImplied = ws.rules.auth.createEvent === "implied" && event.type !== "m.room.create";
   const authority: readonly string[] = isImplied
     ? [...event.authEvents, createEventIdOf(event.roomId)]
     : event.authEvents;
   const needsHistory = mode !== "import" && givenState === undefined;
-  const missing = authority.filter((id) => ws.lookup(id) === undefined);
+  const missing = authority.filter((id) => cited(id) === undefined);
   if (needsHistory) for (const id of event.prevEvents) if (ws.held(id) === undefined) missing.push(id);
   if (missing.length === 0) return undefined;
   const unread = missing.filter((id) => !ws.absent.has(id));
@@ -144,24 +184,24 @@ function stateBefore(ws: Workspace, candidate: Candidate): Snapshot | Waits | La
 
 /** A state that another server gave: what of it this server does not reject. */
 function given(ws: Workspace, ids: readonly string[]): Snapshot | Lack {
-  const unread = ids.filter((id) => ws.lookup(id) === undefined && !ws.absent.has(id));
-  if (unread.length > 0) return lacking(unread);
-  const state = ws.index.stateOf(
-    ids.filter((id) => {
-      const known = ws.lookup(id);
-      return known?.event.stateKey !== undefined && !known.rejected;
-    }),
-  );
-  return ws.memory.snapshots.near([ws.memory.current], state);
+  const unread: string[] = [];
+  const kept: string[] = [];
+  for (const id of ids) {
+    const known = ws.lookup(id);
+    if (known === undefined) {
+      if (!ws.absent.has(id)) unread.push(id);
+    } else if (known.event.stateKey !== undefined && !known.rejected) kept.push(id);
+  }
+  return unread.length > 0 ? lacking(unread) : ws.memory.snapshots.near([ws.memory.current], ws.index.stateOf(kept));
 }
 
-function checkAuthEvents(ws: Workspace, event: Pdu): Against {
+function checkAuthEvents(ws: Workspace, event: Pdu, cited: EventLookup): Against {
   const second = secondCreate(ws, event);
   if (second !== undefined) return { refusal: second };
-  const independent = checkStateIndependent(ws.rules, event, ws.lookup);
+  const independent = checkStateIndependent(ws.rules, event, cited);
   if (independent.verdict === "rejected") return { refusal: independent.refusal };
   if (independent.verdict === "needs") return lacking(independent.events, independent.facts);
-  const state = stateOfAuthEvents(ws.rules, event, (id) => ws.lookup(id)?.event);
+  const state = stateOfAuthEvents(ws.rules, event, (id) => cited(id)?.event);
   return asAgainst(checkStateDependent(ws.rules, event, state, ws.memory.facts));
 }
 

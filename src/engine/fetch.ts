@@ -14,6 +14,7 @@ import type { OperationName, OperationRequest, OperationResult } from "../ports/
 import type { Transport } from "../ports/transport.js";
 import { admit } from "./admit.js";
 import type { AdmitContext } from "./admit.js";
+import { heldCandidate } from "./decide.js";
 import type { Candidate, Mode } from "./decide.js";
 
 /** For looking at what is here. */
@@ -108,15 +109,12 @@ async function missingOf(context: LookContext, work: Map<string, Candidate>): Pr
       const row = found === undefined ? memory.pending.get(id) : undefined;
       if (row !== undefined) {
         const { hashMismatch, origin } = row;
-        const event = memory.pduOf(row);
-        work.set(id, { event, hashMismatch, origin, mode: "live", policy: "unasked" });
+        work.set(id, heldCandidate({ event: memory.pduOf(row), hashMismatch }, origin, "live"));
         revived = true;
       } else if (found === undefined && asAuthority) authority.push(id);
       if (asPrevious.length > 0 && row === undefined && found?.after === undefined) {
         if (found !== undefined) {
-          const { event, hashMismatch } = found;
-          const [origin = ""] = servers;
-          work.set(id, { event, hashMismatch, origin, mode: "live", policy: "unasked" });
+          work.set(id, heldCandidate(found, servers[0] ?? "", "live"));
           revived = true;
         } else previous.set(id, asPrevious);
       }
@@ -304,10 +302,9 @@ class Fetcher {
     const { cancel } = this.#context;
     for (const admission of await admit(this.#context, values, { origin: server, mode, cancel })) {
       if (admission.kind !== "candidate") continue;
-      const { eventId } = admission.candidate.event;
+      const { eventId } = admission.event;
       const known = this.#work.get(eventId);
-      if (known === undefined || (known.mode === "import" && mode === "live"))
-        this.#work.set(eventId, admission.candidate);
+      if (known === undefined || (known.mode === "import" && mode === "live")) this.#work.set(eventId, admission);
     }
   }
 

@@ -68,14 +68,12 @@ export function refusalOf(verdict: Verdict): Refusal | undefined {
 /** The row of a held event, given the numbers of its states' groups. */
 export function eventRow(held: Held, groupOf: (snapshot: Snapshot) => number): StoredEvent {
   const { event, hashMismatch, verdict, position, before, after, redactedBy } = held;
-  return {
-    eventId: event.eventId,
-    json: event.json,
-    hashMismatch,
-    verdict,
-    ...(position === undefined ? {} : { position }),
-    ...(before === undefined ? {} : { stateBefore: groupOf(before) }),
-    ...(after === undefined ? {} : { stateAfter: groupOf(after) }),
-    ...(redactedBy === undefined ? {} : { redactedBy }),
-  };
+  const row: Draft = { eventId: event.eventId, json: event.json, hashMismatch, verdict };
+  if (position !== undefined) row.position = position;
+  if (before !== undefined) row.stateBefore = groupOf(before);
+  if (after !== undefined) row.stateAfter = groupOf(after);
+  if (redactedBy !== undefined) row.redactedBy = redactedBy;
+  return row;
 }
+
+type Draft = { -readonly [K in keyof StoredEvent]: StoredEvent[K] };

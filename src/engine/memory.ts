@@ -4,6 +4,7 @@
  * only copy of anything.
  */
 import { RoomIndex } from "../dag/room-index.js";
+import { Marks } from "../dag/integers.js";
 import { ABSENT } from "../dag/state-map.js";
 import { UsageError } from "../errors.js";
 import { readPdu } from "../event/format.js";
@@ -54,7 +55,7 @@ export class RoomMemory {
    * What the index has although it may not count, by number: decided and never stored, or rejected since. Storage is
    * asked about them.
    */
-  readonly #doubtful = new Set<number>();
+  readonly #doubtful = new Marks();
   readonly waiting: Readonly<Record<WaitingKind, Map<string, Waiting>>> = { history: new Map(), redaction: new Map() };
   pendingBytes = 0;
   readonly #held: Cache<string, Held>;
@@ -91,15 +92,26 @@ export class RoomMemory {
   /** The number of a state event. Until it is committed it is in doubt, unless it was there before. */
   enter(event: Pdu): number {
     const known = this.index.numberOf(event.eventId);
-    const isNew = known === ABSENT || this.index.eventOf(known) === undefined;
+    if (known !== ABSENT && this.index.eventOf(known) !== undefined) return known;
     const number = this.index.add(event);
-    if (isNew) this.#doubtful.add(number);
+    this.#doubtful.add(number);
     return number;
   }
 
-  keep(held: Held): void {
+  /** What was committed, and the numbers of the state events that were entered for it and count. */
+  keepAll(decided: ReadonlyMap<string, Held>, entered: readonly number[]): void {
+    for (const number of entered) this.#doubtful.delete(number);
+    this.#held.setAll(decided);
+    for (const held of decided.values()) {
+      this.#keepSnapshots(held);
+      if (!isAllowed(held)) this.#noteDoubt(held);
+    }
+  }
+
+  /** What storage gave. */
+  #keep(held: Held): void {
     this.#held.set(held.event.eventId, held);
-    for (const snapshot of [held.before, held.after]) this.keepSnapshot(snapshot);
+    this.#keepSnapshots(held);
     if (held.event.stateKey !== undefined && isAllowed(held)) this.#doubtful.delete(this.index.add(held.event));
     else this.#noteDoubt(held);
   }
@@ -112,6 +124,11 @@ export class RoomMemory {
 
   keepSnapshot(snapshot: Snapshot | undefined): void {
     if (snapshot?.group !== undefined) this.#groups.set(snapshot.group, snapshot);
+  }
+
+  #keepSnapshots({ before, after }: Held): void {
+    this.keepSnapshot(before);
+    if (after !== before) this.keepSnapshot(after);
   }
 
   setWaiting(row: Waiting): void {
@@ -190,7 +207,7 @@ export class RoomMemory {
     const snapshots = await this.#loadGroups(storage, [...groups], cancel);
     for (const row of rows) {
       const held = this.#heldOf(row, snapshots);
-      this.keep(held);
+      this.#keep(held);
       found.push(held);
     }
     return found;

@@ -8,7 +8,16 @@ import { encodeCanonical } from "../json/canonical.js";
 import { utf8Length } from "../json/utf8.js";
 import type { PendingEvent } from "../ports/storage.js";
 import type { Verdict } from "../ports/verdict.js";
-import { decide, extremitiesAfter, isUnstored, isSettled, isWaits, mayRedecide, passedBy } from "./decide.js";
+import {
+  decide,
+  extremitiesAfter,
+  isSettled,
+  isUnstored,
+  isWaits,
+  mayRedecide,
+  passedBy,
+  heldCandidate,
+} from "./decide.js";
 import type { Candidate, Decision } from "./decide.js";
 import { completes, isAllowed, verdictOf } from "./held.js";
 import type { Held } from "./held.js";
@@ -18,7 +27,7 @@ import { isLack, isUnresolvable, lacking } from "./workspace.js";
 import type { Lack, Workspace } from "./workspace.js";
 
 type Work =
-  | { readonly kind: "candidate"; readonly candidate: Candidate }
+  | Candidate
   /** A stored event whose ancestors are known now. */
   | { readonly kind: "history"; readonly eventId: string }
   /** An undecided event of which something arrived. */
@@ -49,7 +58,7 @@ export class Settling {
   constructor(ws: Workspace, ordered: readonly Candidate[], now: number, freed: readonly string[] = []) {
     this.#ws = ws;
     this.#now = now;
-    this.#queue = ordered.map((candidate) => ({ kind: "candidate", candidate }));
+    this.#queue = [...ordered];
     for (const id of freed) this.#free(id);
     this.#expire();
   }
@@ -139,7 +148,7 @@ export class Settling {
   #do(work: Work): Lack | undefined {
     switch (work.kind) {
       case "candidate":
-        return this.#decide(work.candidate);
+        return this.#decide(work);
       case "history":
         return this.#reconsider(work.eventId);
       case "pending":
@@ -205,7 +214,8 @@ export class Settling {
     if (step !== undefined && isLack(step)) return step;
     this.#noteCopy(held, candidate);
     const position = this.#positionOf(candidate, held, accepted);
-    ws.record({ event, hashMismatch, verdict, before, after, position, redactedBy: held?.redactedBy });
+    const decided: Held = { event, hashMismatch, verdict, position, before, after, redactedBy: held?.redactedBy };
+    ws.record(decided);
     this.#verdicts.delete(id);
     if (passing !== undefined) {
       ws.advance(passing.passed, id, passing.isEnd ? after : undefined);
@@ -216,7 +226,7 @@ export class Settling {
     }
     if (step !== undefined) this.#steps.push(step);
     if (mode !== "import") this.#noteGaps(candidate, verdict.standing === "accepted");
-    this.#queueRedactions(id);
+    this.#queueRedactions(decided);
     this.#free(id);
     return undefined;
   }
@@ -270,8 +280,8 @@ export class Settling {
     const ws = this.#ws;
     const waiting = [...(ws.memory.pendingOn.get(id) ?? [])];
     const gap = ws.waitingFor("history", id);
-    const known = ws.held(id)?.after !== undefined;
-    const children = gap !== undefined && known ? gap.by : [];
+    const known = gap !== undefined && ws.held(id)?.after !== undefined;
+    const children = known ? gap.by : [];
     const count = waiting.length + children.length;
     if (count === 0) return;
     if (this.#freed > 0 && this.#freed + count > ws.memory.limits.settlePerCommit) {
@@ -283,7 +293,7 @@ export class Settling {
       const row = ws.memory.pending.get(eventId);
       if (row !== undefined) this.#queue.push({ kind: "pending", row });
     }
-    if (gap === undefined || !known) return;
+    if (!known) return;
     for (const eventId of children) this.#queue.push({ kind: "history", eventId });
     ws.setWaiting({ ...gap, by: [] });
   }
@@ -291,9 +301,8 @@ export class Settling {
   #decidePending(row: PendingEvent): Lack | undefined {
     const ws = this.#ws;
     if (!ws.memory.pending.has(row.eventId) || ws.decided.has(row.eventId)) return undefined;
-    const event = ws.memory.pduOf(row);
     const { hashMismatch, origin } = row;
-    return this.#decide({ event, hashMismatch, origin, mode: "live", policy: "unasked" }, true);
+    return this.#decide(heldCandidate({ event: ws.memory.pduOf(row), hashMismatch }, origin, "live"), true);
   }
 
   #reconsider(eventId: string): Lack | undefined {
@@ -302,7 +311,8 @@ export class Settling {
     if (held === undefined) return ws.absent.has(eventId) ? undefined : lacking([eventId]);
     if (held.before !== undefined) return undefined;
     const { event, hashMismatch } = held;
-    const candidate: Candidate = { event, hashMismatch, origin: "", mode: "history", policy: undefined };
+    const policy = undefined;
+    const candidate: Candidate = { kind: "candidate", event, hashMismatch, origin: "", mode: "history", policy };
     const outcome = decide(ws, candidate);
     if (isLack(outcome)) return outcome;
     if (isWaits(outcome)) return undefined;
@@ -311,10 +321,10 @@ export class Settling {
     return undefined;
   }
 
-  #queueRedactions(id: string): void {
-    const held = this.#ws.held(id);
-    const target = held?.event.type === "m.room.redaction" ? held.event.redacts : undefined;
-    if (held !== undefined && target !== undefined && isSettled(held)) {
+  #queueRedactions(held: Held): void {
+    const { eventId: id, type, redacts } = held.event;
+    const target = type === "m.room.redaction" ? redacts : undefined;
+    if (target !== undefined && isSettled(held)) {
       this.#queue.push({ kind: "redaction", redaction: id, target });
     }
     for (const redaction of this.#ws.waitingFor("redaction", id)?.by ?? []) {

@@ -5,7 +5,14 @@
 import type { EventForms } from "../event/forms.js";
 import type { Pdu } from "../event/pdu.js";
 import { planSignatures, requiredSigners, settleSignatures } from "../event/signatures.js";
-import type { KeyLookup, SignatureCheck, SignaturePlan, SignatureReport, VerifyKey } from "../event/signatures.js";
+import type {
+  KeyLookup,
+  SignatureCheck,
+  SignaturePlan,
+  SignatureReport,
+  SignerVerdict,
+  VerifyKey,
+} from "../event/signatures.js";
 import { get, isObject } from "../json/value.js";
 import type { JsonObject } from "../json/value.js";
 import type { Refusal } from "../errors.js";
@@ -22,7 +29,7 @@ export async function verifySignatures(
   cancel: Cancel | undefined,
 ): Promise<readonly SignatureReport[]> {
   const book = new KeyBook(keys);
-  await book.ask(pdus, (pdu) => keyRequests(rules, pdu), cancel);
+  await book.ask(pdus, (pdu, want) => keyRequests(rules, pdu, want), cancel);
   const plans = pdus.map((pdu) => planSignatures(rules, pdu, book.lookup));
   const checks = plans.flatMap((plan) => plan.checks);
   const outcomes = checks.length === 0 ? [] : await keys.verify(checks, cancel);
@@ -30,24 +37,24 @@ export async function verifySignatures(
   return plans.map((plan) => settleSignatures(plan, outcomes.slice(at, (at += plan.checks.length))));
 }
 
-/** An event whose signatures are verified. */
-interface Pending {
-  /** What it is called in the answer. */
-  readonly place: number;
-  readonly pdu: Pdu;
-  /** Absent where that is nothing. */
-  readonly settled: SignaturePlan["settled"] | undefined;
-  /** Where its checks end among those of all. */
-  readonly end: number;
-}
-
-/** The signatures of some events, gathered for one call. */
+/**
+ * The signatures of some events, gathered for one call. What is kept until it is answered are lists, not an object for
+ * each event: those of 30,000 would be swept around (docs/performance.md).
+ */
 export class SignatureBatch {
   readonly #rules: RoomVersionRules;
   readonly #lookup: KeyLookup;
-  readonly #events: Pending[] = [];
+  /** What each event is called in the answer. */
+  readonly #places: number[] = [];
+  readonly #pdus: Pdu[] = [];
+  /** Where the checks of each event end among those of all. */
+  readonly #ends: number[] = [];
+  /** What needs no check, by event, where that is anything. */
+  readonly #settled = new Map<number, SignaturePlan["settled"]>();
   /** By whom and by which key each check is. */
-  readonly #signers: Pick<SignatureCheck, "server" | "keyId">[] = [];
+  readonly #servers: string[] = [];
+  readonly #keyIds: string[] = [];
+  readonly #pages = new Pages();
   #checks: VerifyRequest[] = [];
   #bytes = 0;
 
@@ -68,13 +75,17 @@ export class SignatureBatch {
 
   /** @param place what the event is called in the answer */
   add(place: number, pdu: Pdu, forms: EventForms): void {
-    const { checks, settled } = planSignatures(this.#rules, pdu, this.#lookup, forms);
-    for (const { server, keyId, key, message, signature } of checks) {
-      this.#signers.push({ server, keyId });
-      this.#checks.push({ key, message, signature });
-      this.#bytes += message.length;
+    const { checks, settled } = planSignatures(this.#rules, pdu, this.#lookup, this.#pages.copy(forms.signedBytes()));
+    for (const check of checks) {
+      this.#servers.push(check.server);
+      this.#keyIds.push(check.keyId);
+      this.#checks.push(check);
+      this.#bytes += check.message.length;
     }
-    this.#events.push({ place, pdu, settled: settled.size === 0 ? undefined : settled, end: this.#signers.length });
+    if (settled.size > 0) this.#settled.set(this.#ends.length, settled);
+    this.#places.push(place);
+    this.#pdus.push(pdu);
+    this.#ends.push(this.#servers.length);
   }
 
   /**
@@ -90,18 +101,53 @@ export class SignatureBatch {
   async #refused(verdicts: Awaitable<readonly boolean[]>): Promise<ReadonlyMap<number, Verdict>> {
     const outcomes = await verdicts;
     const refused = new Map<number, Verdict>();
-    let at = 0;
-    for (const { place, pdu, settled, end } of this.#events) {
-      const of = outcomes.slice(at, end);
-      const checks = this.#signers.slice(at, end);
-      at = end;
-      // Nearly all of them.
-      if (settled === undefined && of.length === checks.length && of.every((valid: unknown) => valid === true))
-        continue;
-      const report = settleSignatures({ checks, settled: settled ?? new Map() }, of);
-      if (report.status !== "verified") refused.set(place, refusalOf(pdu, report));
+    for (let event = 0; event < this.#ends.length; event++) {
+      const [begin, end] = [this.#ends[event - 1] ?? 0, this.#ends[event] ?? 0];
+      if (!this.#settled.has(event) && areAllValid(outcomes, begin, end)) continue;
+      const checks = this.#signersOf(begin, end);
+      const settled = this.#settled.get(event) ?? new Map<string, SignerVerdict>();
+      const report = settleSignatures({ checks, settled }, outcomes.slice(begin, end));
+      const [place, pdu] = [this.#places[event], this.#pdus[event]];
+      if (report.status === "verified" || place === undefined || pdu === undefined) continue;
+      refused.set(place, refusalOf(pdu, report));
     }
     return refused;
+  }
+
+  #signersOf(begin: number, end: number): Pick<SignatureCheck, "server" | "keyId">[] {
+    const keyIds = this.#keyIds.slice(begin, end);
+    return this.#servers.slice(begin, end).map((server, at) => ({ server, keyId: keyIds[at] ?? "" }));
+  }
+}
+
+/** Nothing but `true` is that: hosts may be plain JavaScript. */
+function areAllValid(outcomes: readonly unknown[], begin: number, end: number): boolean {
+  for (let at = begin; at < end; at++) if (outcomes[at] !== true) return false;
+  return true;
+}
+
+/** Messages lie side by side in memory of this size at most, about. */
+const PAGE = 65_536;
+
+/**
+ * Copies for hosts. An array of its own for each message is memory to allocate, to count and to free, which was a
+ * twentieth of a join (docs/performance.md); and views of what this library writes to would be lost with it, should a
+ * host transfer their memory to a thread. The first page is as large as its message: most batches are of one.
+ */
+class Pages {
+  #page = new Uint8Array(0);
+  #used = 0;
+
+  copy(bytes: Uint8Array): Uint8Array {
+    const start = this.#used + bytes.length > this.#page.length ? this.#turn(bytes.length) : this.#used;
+    this.#page.set(bytes, start);
+    this.#used = start + bytes.length;
+    return this.#page.subarray(start, this.#used);
+  }
+
+  #turn(least: number): number {
+    this.#page = new Uint8Array(Math.max(least, Math.min(2 * this.#page.length, PAGE)));
+    return 0;
   }
 }
 
@@ -128,15 +174,14 @@ export class KeyBook {
 
   readonly lookup: KeyLookup = (server, keyId) => this.#known.get(server)?.get(keyId)?.key;
 
-  ask<T>(of: readonly T[], requests: (one: T) => readonly KeyRequest[], cancel: Cancel | undefined): Awaitable<void> {
+  ask<T>(of: readonly T[], name: (one: T, want: Want) => void, cancel: Cancel | undefined): Awaitable<void> {
     const latest = new Map<string, Map<string, KeyRequest>>();
-    for (const one of of) {
-      for (const request of requests(one)) {
-        const { server, keyId, validAt } = request;
-        const before = latest.get(server)?.get(keyId) ?? this.#known.get(server)?.get(keyId);
-        if (before === undefined || before.validAt < validAt) entriesOf(latest, server).set(keyId, request);
-      }
-    }
+    const want: Want = (server, keyId, validAt) => {
+      const before = latest.get(server)?.get(keyId) ?? this.#known.get(server)?.get(keyId);
+      if (before !== undefined && before.validAt >= validAt) return;
+      entriesOf(latest, server).set(keyId, { server, keyId, validAt });
+    };
+    for (const one of of) name(one, want);
     const wanted = [...latest.values()].flatMap((ofServer) => [...ofServer.values()]);
     if (wanted.length > 0) return this.#lookUp(wanted, cancel);
   }
@@ -157,35 +202,33 @@ function entriesOf<V>(map: Map<string, Map<string, V>>, name: string): Map<strin
 
 type Signed = Parameters<typeof requiredSigners>[1] & { readonly json: JsonObject };
 
-/** The keys by which the servers that have to sign an event say that they did. */
-export function keyRequests(rules: RoomVersionRules, event: Signed): readonly KeyRequest[] {
-  const requests: KeyRequest[] = [];
+/** Names a key that is wanted; of one key the latest time counts. */
+export type Want = (server: string, keyId: string, validAt: number) => void;
+
+/** Names the keys by which the servers that have to sign an event say that they did. */
+export function keyRequests(rules: RoomVersionRules, event: Signed, want: Want): void {
   const signatures = get(event.json, "signatures");
   for (const { server } of requiredSigners(rules, event)) {
     if (server === undefined) continue;
     const ofServer = isObject(signatures) ? get(signatures, server) : undefined;
-    for (const keyId of isObject(ofServer) ? Object.keys(ofServer) : []) {
-      requests.push({ server, keyId, validAt: event.originServerTs });
-    }
+    if (isObject(ofServer)) for (const keyId of Object.keys(ofServer)) want(server, keyId, event.originServerTs);
   }
-  return requests;
 }
 
 /**
  * The same of a value that was not checked yet, so that the keys of many are looked up together. Of an object that
  * passes the check it is the same; text is not read for it.
  */
-export function keyRequestsIn(rules: RoomVersionRules, value: unknown): readonly KeyRequest[] {
+export function keyRequestsIn(rules: RoomVersionRules, value: unknown, want: Want): void {
   try {
-    if (typeof value !== "object" || value === null) return [];
+    if (typeof value !== "object" || value === null) return;
     const json = value as JsonObject;
     const [type, sender, eventId] = [get(json, "type"), get(json, "sender"), get(json, "event_id") ?? ""];
     const [content, originServerTs] = [get(json, "content"), get(json, "origin_server_ts")];
-    if (typeof type !== "string" || typeof sender !== "string" || typeof eventId !== "string") return [];
-    if (!isObject(content) || !Number.isSafeInteger(originServerTs)) return [];
-    return keyRequests(rules, { json, type, sender, content, eventId, originServerTs: originServerTs as number });
+    if (typeof type !== "string" || typeof sender !== "string" || typeof eventId !== "string") return;
+    if (!isObject(content) || !Number.isSafeInteger(originServerTs)) return;
+    keyRequests(rules, { json, type, sender, content, eventId, originServerTs: originServerTs as number }, want);
   } catch {
     // It is no plain data, as the check will say.
-    return [];
   }
 }

@@ -126,6 +126,8 @@ export class Workspace {
   /** Present while memberships may be missing from the states. */
   partial: PartialState | undefined;
   readonly #supplied = new Map<string, Held>();
+  /** Numbers of the state events that were recorded here and count. */
+  readonly #entered: number[] = [];
   readonly #waiting: Readonly<Record<Waiting["kind"], Map<string, Waiting>>> = {
     history: new Map(),
     redaction: new Map(),
@@ -311,7 +313,7 @@ export class Workspace {
   record(held: Held): void {
     const id = held.event.eventId;
     this.decided.set(id, held);
-    if (held.event.stateKey !== undefined && isAllowed(held)) this.enter(held.event);
+    if (held.event.stateKey !== undefined && isAllowed(held)) this.#entered.push(this.enter(held.event));
     this.removePending(id);
   }
 
@@ -378,7 +380,7 @@ export class Workspace {
       snapshot.group = group;
       memory.keepSnapshot(snapshot);
     }
-    for (const held of this.decided.values()) memory.keep(held);
+    memory.keepAll(this.decided, this.#entered);
     for (const row of batch.waiting) memory.setWaiting(row);
     for (const id of this.#pendingRemoved) memory.dropPending(id);
     for (const row of this.#pendingPut.values()) memory.putPending(row);

@@ -31,7 +31,7 @@ export class EventForms {
   readonly #covered: number;
   /** Where each member ends, and the next begins with its comma; of what is not covered, where it would be. */
   readonly #ends: readonly number[];
-  #signedBytes: Uint8Array | undefined;
+  #signed: Uint8Array | undefined;
 
   private constructor(
     rules: RoomVersionRules,
@@ -87,15 +87,14 @@ export class EventForms {
   }
 
   /**
-   * The bytes under the signatures and the reference hash: the redacted event without `signatures` and `unsigned`. An
-   * array of their own: hosts may hand it to a thread, and it keeps no other memory alive.
+   * The bytes under the signatures and the reference hash: the redacted event without `signatures` and `unsigned`. They
+   * lie among those of other events: whoever hands them to a host hands over a copy.
    */
   signedBytes(): Uint8Array {
-    return (this.#signedBytes ??= writeBytes(MAX_PDU_BYTES, (writer) => {
+    return (this.#signed ??= writeBytes(MAX_PDU_BYTES, (writer) => {
       this.#writeSigned(writer);
-      const bytes = writer.take();
-      if (bytes === undefined) throw new UsageError("an event was changed while it was read");
-      return bytes;
+      if (writer.isFull) throw new UsageError("an event was changed while it was read");
+      return writer.view();
     }));
   }
 

@@ -13,7 +13,6 @@ import { get, isObject } from "../json/value.js";
 import type { JsonObject } from "../json/value.js";
 import type { RoomVersionRules } from "../rules/model.js";
 import { UsageError } from "../errors.js";
-import type { EventForms } from "./forms.js";
 import type { RoomEvent } from "./pdu.js";
 import { eventSignedBytes } from "./sign.js";
 
@@ -113,16 +112,18 @@ function isThirdPartyInvite(event: Signable): boolean {
 
 const NOTHING_SETTLED: SignaturePlan["settled"] = new Map();
 
-/** The checks that decide about an event, given what keys the host knows. */
+/**
+ * The checks that decide about an event, given what keys the host knows.
+ * @param message the bytes under its signatures, where they are at hand
+ */
 export function planSignatures(
   rules: RoomVersionRules,
   event: Signable & { readonly json: JsonObject },
   keys: KeyLookup,
-  forms?: EventForms,
+  message: Uint8Array = eventSignedBytes(rules, event.json),
 ): SignaturePlan {
   let settled: Map<string, SignerVerdict> | undefined;
   let checks: readonly SignatureCheck[] = [];
-  const message = forms?.signedBytes() ?? eventSignedBytes(rules, event.json);
   for (const { server, why } of requiredSigners(rules, event)) {
     if (server === undefined) {
       (settled ??= new Map()).set(`(${why})`, { status: "refused", reason: `\`${why}\` names no server` });

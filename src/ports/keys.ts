@@ -18,7 +18,10 @@ export interface KeyRequest {
   readonly validAt: number;
 }
 
-/** One Ed25519 check. */
+/**
+ * One Ed25519 check. The arrays may be parts of larger memory that others are in too: what is transferred to a thread
+ * has to be a copy.
+ */
 export interface VerifyRequest {
   readonly key: Uint8Array;
   readonly message: Uint8Array;

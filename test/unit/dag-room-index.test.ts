@@ -57,6 +57,22 @@ describe("RoomIndex", () => {
     expect(index.eventOf(placeholder)?.eventId).toBe("$a");
   });
 
+  it.each([
+    ["alone", ["$a"]],
+    ["among new ones", ["$x", "$a", "$y"]],
+    ["among known ones", ["$known", "$a"]],
+  ])("gives one number to an event that cites itself, %s", (_, authEvents) => {
+    const index = indexOf({ $known: [] });
+    const number = index.add(roomEvent("$a", { authEvents }));
+    expect([...index.authEdges(number)].map((at) => index.idOf(at))).toEqual(authEvents);
+    expect([index.numberOf("$a"), index.get("$a")?.eventId, index.size]).toEqual([
+      number,
+      "$a",
+      new Set(["$known", ...authEvents]).size,
+    ]);
+    expect([index.acyclic, index.parentsFirst]).toEqual([false, false]);
+  });
+
   it("keeps the copy that came first", () => {
     const index = new RoomIndex(v10);
     const first = roomEvent("$a", { content: { first: true }, authEvents: ["$x"] });

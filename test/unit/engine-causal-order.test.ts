@@ -29,6 +29,7 @@ interface Drawn {
 }
 
 const [INSIDE, ALL] = [12, 16];
+const admitted = { kind: "candidate", hashMismatch: false, origin: PEER, policy: undefined } as const;
 const eventIdOf = (number: number): EventId => `$e${number}:a.example` as EventId;
 
 /** In room version 1 an event has whatever id it says, so that citations may go round in circles. */
@@ -37,7 +38,7 @@ function candidateOf({ id, prev, auth, given: state, mode }: Drawn): Candidate {
     numbers.map((number) => [eventIdOf(number), { sha256: "A".repeat(43) }]);
   const json = basePdu("1", { event_id: eventIdOf(id), prev_events: cited(prev), auth_events: cited(auth) });
   const event = valueOf(readPdu(versionOf("1").rules, json, { counts: "tolerated" }));
-  const candidate = { event, hashMismatch: false, origin: PEER, mode, policy: undefined };
+  const candidate: Candidate = { ...admitted, event, mode };
   return state === undefined ? candidate : { ...candidate, givenState: state.map(eventIdOf) };
 }
 
@@ -105,7 +106,7 @@ describe("the causal order of candidates", () => {
     const chain = (last: number): readonly Candidate[] =>
       Array.from({ length: count }, (_, at) => {
         const event = { ...one, eventId: eventIdOf(at), prevEvents: [eventIdOf(at === 0 ? last : at - 1)] };
-        return { event, hashMismatch: false, origin: PEER, mode: "history" as const, policy: undefined };
+        return { ...admitted, event, mode: "history" as const };
       }).reverse();
     const straight = inCausalOrder(chain(count));
     expect(straight.ordered.map(idOf)).toEqual(Array.from({ length: count }, (_, at) => eventIdOf(at)));
@@ -145,9 +146,7 @@ function settled(story: Story, names: readonly string[], most: number): { turns:
   const memory = new RoomMemory(roomId, version, defaultLimits);
   const ws = new Workspace(memory);
   for (const name of names) ws.absent.add(story.id(name));
-  const candidates = names.map((name): Candidate => {
-    return { event: story.pdu(name), hashMismatch: false, origin: PEER, mode: "live", policy: undefined };
-  });
+  const candidates = names.map((name): Candidate => ({ ...admitted, event: story.pdu(name), mode: "live" }));
   const settling = new Settling(ws, inCausalOrder(candidates).ordered, 0);
   let count = 0;
   for (let stop = settling.run(most); stop !== undefined; stop = settling.run(most)) {

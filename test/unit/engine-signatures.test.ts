@@ -78,7 +78,7 @@ function keysOf(salt: number, answer: (valid: readonly boolean[]) => readonly bo
 async function batchOf(version: string, events: readonly PduForms[], keys: Keys): Promise<SignatureBatch> {
   const { rules } = versionOf(version);
   const book = new KeyBook(keys);
-  await book.ask(events, ({ pdu }) => keyRequests(rules, pdu), undefined);
+  await book.ask(events, ({ pdu }, want) => keyRequests(rules, pdu, want), undefined);
   const batch = new SignatureBatch(rules, book.lookup);
   for (const [at, { pdu, forms }] of events.entries()) batch.add(placeOf(at), pdu, forms);
   return batch;
@@ -152,6 +152,40 @@ describe("a batch of signatures", () => {
     const keys: Keys = { ...keysOf(4), verify: (requests) => requests.map(() => JSON.parse('"invalid"') as boolean) };
     const refused = await (await batchOf("10", events, keys)).verify(keys, undefined);
     expect([...refused.values()].map(({ verdict }) => verdict)).toEqual(events.map(() => "bad-signature"));
+  });
+
+  it("hands out copies: a host may transfer their memory, or write to it", async () => {
+    const forms = formsOf("10", signed, 7);
+    const expected = Uint8Array.from(forms.forms.signedBytes());
+    const messages: Uint8Array[] = [];
+    const keys: Keys = {
+      ...keysOf(4),
+      verify: (requests) => {
+        messages.push(...requests.map(({ message }) => Uint8Array.from(message)));
+        const buffers = new Set(requests.map(({ message }) => message.buffer as ArrayBuffer));
+        for (const { message } of requests) message.fill(0);
+        structuredClone([...buffers], { transfer: [...buffers] });
+        return requests.map(() => true);
+      },
+    };
+    for (let round = 0; round < 3; round++) {
+      const many = Array.from({ length: 40 }, () => forms);
+      const refused = await (await batchOf("10", [...many, ...events], keys)).verify(keys, undefined);
+      expect(refused.size).toBe(0);
+      expect(forms.forms.signedBytes()).toEqual(expected);
+    }
+    expect(messages.filter((message) => Buffer.compare(message, expected) === 0).length).toBe(120);
+    expect(messages.length).toBe(129);
+  });
+
+  it("gives a message that comes alone no more memory than it takes", async () => {
+    const lengths: number[] = [];
+    const keys: Keys = {
+      ...keysOf(4),
+      verify: (requests) => requests.map(({ message }) => lengths.push(message.buffer.byteLength, message.length) > 0),
+    };
+    await (await batchOf("10", events.slice(0, 1), keys)).verify(keys, undefined);
+    expect(lengths[0]).toBe(lengths[1]);
   });
 
   it.each([

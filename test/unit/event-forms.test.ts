@@ -167,14 +167,6 @@ describe("the forms of an event that are put together from parts", () => {
     }
   });
 
-  test("give bytes that keep nothing else alive, and that others may take away", () => {
-    const json = message("x");
-    const signed = formsOf(RULES, json).signedBytes();
-    expect(signed.buffer.byteLength).toBe(signed.length);
-    structuredClone(signed.buffer, { transfer: [signed.buffer as ArrayBuffer] });
-    expect(formsOf(RULES, json).signedBytes()).toEqual(eventSignedBytes(RULES, json));
-  });
-
   test("are not asked of an event that grew meanwhile", () => {
     const content = { membership: "join" };
     const forms = formsOf(RULES, { ...message(""), type: "m.room.member", content });

@@ -27,13 +27,11 @@ export async function adopt(core: RoomCore, event: JsonObject, options: AdoptOpt
   const { origin, cancel } = options;
   const [admission] = await admit(core.admitting, [event], { origin, mode: "live", cancel });
   if (admission?.kind !== "candidate") return known(core, admission, options);
-  const { candidate } = admission;
-  const { eventId } = candidate.event;
-  const work = new Map([[eventId, candidate]]);
+  const work = new Map([[admission.event.eventId, admission]]);
   await fetchFor(core, work, options);
   const adoptOnce = async (): Promise<Result<Pdu>> => {
     const decide = (ws: Workspace): Promise<Result<Pdu> | undefined> =>
-      adoptIn(core, ws, [...work.values()], candidate, options);
+      adoptIn(core, ws, [...work.values()], admission, options);
     return (await untilCommitted(core, decide, cancel)) ?? lostEveryRace(core);
   };
   return remembering(core, () => deciding(core, adoptOnce, cancel), cancel);

@@ -201,7 +201,8 @@ export class RoomCore {
       return false;
     }
     const { record } = this.#memory;
-    const events = [...ws.decided.values()].flatMap((held) => (isNew(record, held) ? [held.event.eventId] : []));
+    const events: string[] = [];
+    for (const held of ws.decided.values()) if (isNew(record, held)) events.push(held.event.eventId);
     ws.apply(batch, numbered, current);
     this.#opened = true;
     this.metric("room.commit.events", batch.events.length);

@@ -63,7 +63,7 @@ function admittedState(admissions: readonly Admission[], authChain: number): Adm
   admissions.forEach((one, place) => {
     const id = idOf(one);
     if (place >= authChain && id !== undefined) ids.push(id);
-    if (one.kind === "candidate") candidates.push(one.candidate);
+    if (one.kind === "candidate") candidates.push(one);
   });
   return { ids, candidates };
 }
@@ -83,6 +83,6 @@ function unverifiableOf(imported: readonly Admission[]): ReturnType<typeof refus
 }
 
 function idOf(admission: Admission): string | undefined {
-  if (admission.kind === "candidate") return admission.candidate.event.eventId;
+  if (admission.kind === "candidate") return admission.event.eventId;
   return admission.kind === "known" ? admission.eventId : undefined;
 }

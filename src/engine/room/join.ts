@@ -30,12 +30,12 @@ export async function importJoin(core: RoomCore, joined: JoinedState, options: E
     const given = await reading.settled();
     return given.ok ? known(core, admission, options) : given;
   }
-  const presumed = workOf(admission.candidate, reading.presumed, joined);
+  const presumed = workOf(admission, reading.presumed, joined);
   const early = await importPresumed(core, presumed, reading, options);
   if (early !== undefined) return early;
   const given = await reading.settled();
   if (!given.ok) return given;
-  const work = workOf(admission.candidate, given.value, joined);
+  const work = workOf(admission, given.value, joined);
   return importing(core, (ws) => importIn(core, ws, work, options), options);
 }
 

@@ -66,7 +66,8 @@ export async function tryOwn(
   const { server, clock } = core.host;
   const refused = await policyRefusal(core, event, cancel);
   if (refused !== undefined) return { ok: false, error: refused };
-  const candidate: Candidate = { event, hashMismatch: false, origin: server, mode: "live", policy: undefined };
+  const judged = { event, hashMismatch: false, origin: server, mode: "live", policy: undefined } as const;
+  const candidate: Candidate = { kind: "candidate", ...judged };
   ws.absent.add(event.eventId);
   const settling = new Settling(ws, [candidate], clock.now());
   await tryOut(core, ws, settling, cancel);

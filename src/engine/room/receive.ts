@@ -50,9 +50,8 @@ function workIn(admissions: readonly Admission[]): Map<string, Candidate> {
   const work = new Map<string, Candidate>();
   for (const admission of admissions) {
     if (admission.kind !== "candidate") continue;
-    const { candidate } = admission;
-    const known = work.get(candidate.event.eventId);
-    if (known === undefined || known.hashMismatch) work.set(candidate.event.eventId, candidate);
+    const known = work.get(admission.event.eventId);
+    if (known === undefined || known.hashMismatch) work.set(admission.event.eventId, admission);
   }
   return work;
 }
@@ -145,7 +144,7 @@ async function asOfNow(core: RoomCore, receipt: Receipt, cancel: Cancel | undefi
 function receiptOf(admission: Admission, judged: Judged, settling: Settling | undefined): Receipt {
   if (admission.kind === "known") return { verdict: admission.verdict, duplicate: true };
   if (admission.kind === "refused") return { verdict: admission.verdict, duplicate: false };
-  const { eventId } = admission.candidate.event;
+  const { eventId } = admission.event;
   const verdict = judged(eventId) ?? { verdict: "pending", eventId, waitsFor: [] };
   return { verdict, duplicate: settling?.duplicates.has(eventId) ?? false };
 }

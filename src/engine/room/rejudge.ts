@@ -30,7 +30,8 @@ export function againOf(held: Held, givenState: readonly string[] | undefined): 
   const { event, hashMismatch, verdict } = held;
   const policy = verdict.standing === "accepted" ? undefined : "unasked";
   const given = givenState === undefined ? {} : { givenState };
-  return { event, hashMismatch, origin: domainOf(event.sender) ?? "", mode: "live", policy, again: held, ...given };
+  const origin = domainOf(event.sender) ?? "";
+  return { kind: "candidate", event, hashMismatch, origin, mode: "live", policy, again: held, ...given };
 }
 
 /** Redactions are judged again as well: until then they do nothing. */
