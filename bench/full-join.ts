@@ -21,6 +21,7 @@ import type { RoomVersion } from "../src/versions/index.js";
 import type { Figure } from "./engine-memory.js";
 import { begin, HERE, joinOf, joinRoom, populate } from "./engine-room.js";
 import type { JoinAnswer } from "./engine-room.js";
+import { sweepYoung } from "./measure.js";
 import { bareThreads } from "./signatures.js";
 
 const MEMBERS = 50_000;
@@ -110,7 +111,9 @@ export async function runFullJoin(file: string): Promise<void> {
     free.push(await joining(chronicle, answer, undefined));
   }
   const least = (all: readonly Taken[], of: keyof Taken): number => Math.min(...all.map((one) => one[of]));
-  const restOf = (of: keyof Taken): number => 100 * (1 - least(bare, of) / least(joined, of));
+  const restOf = (all: readonly Taken[], of: keyof Taken): number => 100 * (1 - least(bare, of) / least(all, of));
+  const [first] = joined;
+  if (first === undefined) throw new Error("no join was measured");
   const figures: readonly Figure[] = [
     {
       name: `joining a room of ${events.toLocaleString("en")} events, signatures verified`,
@@ -126,8 +129,10 @@ export async function runFullJoin(file: string): Promise<void> {
     { name: "  processor time of that", value: least(bare, "cpu"), unit: "ms" },
     { name: "  the join without signatures", value: least(free, "wall"), unit: "ms" },
     { name: "  processor time of that, garbage collection included", value: least(free, "cpu"), unit: "ms" },
-    { name: "  of the time of the join, all but Ed25519", value: restOf("wall"), unit: "%" },
-    { name: "  of its processor time, all but Ed25519", value: restOf("cpu"), unit: "%" },
+    { name: "  of the time of the join, all but Ed25519", value: restOf(joined, "wall"), unit: "%" },
+    { name: "  of its processor time, all but Ed25519", value: restOf(joined, "cpu"), unit: "%" },
+    { name: "  the first join of the process, signatures verified", value: first.wall, unit: "ms" },
+    { name: "  of its time, all but Ed25519", value: restOf([first], "wall"), unit: "%" },
   ];
   process.stdout.write(JSON.stringify(figures));
 }
@@ -153,7 +158,8 @@ async function joining(
     clock: createSystemClock(),
     random: createSeededRandom("bench"),
   });
-  (globalThis as { readonly gc?: () => void }).gc?.();
+  // No more than that: engines discard compiled code whose objects are all gone after a full collection.
+  sweepYoung();
   const before = performance.now();
   const cpu = process.cpuUsage();
   await joinRoom({ rooms: new Rooms(host), storage }, chronicle, answer);
