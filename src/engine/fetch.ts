@@ -8,7 +8,7 @@ import { domainOf } from "../ids/grammar.js";
 import { createEventIdOf } from "../event/pdu.js";
 import { isArray } from "../json/value.js";
 import type { JsonValue } from "../json/value.js";
-import type { Awaitable, Cancel } from "../ports/cancel.js";
+import type { Cancel } from "../ports/cancel.js";
 import type { Observer } from "../ports/observer.js";
 import type { OperationName, OperationRequest, OperationResult } from "../ports/operations.js";
 import type { Transport } from "../ports/transport.js";
@@ -16,6 +16,7 @@ import { admit } from "./admit.js";
 import type { AdmitContext } from "./admit.js";
 import { heldCandidate } from "./decide.js";
 import type { Candidate, Mode } from "./decide.js";
+import type { RoomMemory } from "./memory.js";
 
 /** For looking at what is here. */
 export interface LookContext extends AdmitContext {
@@ -43,17 +44,13 @@ interface Missing {
 const SINGLE_EVENTS = 20;
 
 /** Whether the candidates cite what neither storage nor another of them has. Adds to `work` what was waiting here. */
-export function isLacking(context: LookContext, work: Map<string, Candidate>): Awaitable<boolean> {
-  return !isAtHand(context, work) && isLackingAfterReading(context, work);
-}
-
-async function isLackingAfterReading(context: LookContext, work: Map<string, Candidate>): Promise<boolean> {
+export async function isLacking(context: LookContext, work: Map<string, Candidate>): Promise<boolean> {
   const { previous, authority } = await missingOf(context, work);
   return previous.size > 0 || authority.length > 0;
 }
 
 /** Whether memory has all that the candidates cite: so it is with most messages that come alone. */
-function isAtHand({ memory }: LookContext, work: ReadonlyMap<string, Candidate>): boolean {
+export function isAtHand(memory: RoomMemory, work: ReadonlyMap<string, Candidate>): boolean {
   const implied = memory.version.rules.auth.createEvent === "implied";
   for (const { event, mode, givenState } of work.values()) {
     if (mode !== "live" || givenState !== undefined) return false;

@@ -4,13 +4,13 @@
  * slow server holds nobody up.
  */
 import { UsageError } from "../../errors.js";
-import type { Cancel } from "../../ports/cancel.js";
+import type { Awaitable, Cancel } from "../../ports/cancel.js";
 import type { Receipt, Verdict } from "../../ports/verdict.js";
 import { admit } from "../admit.js";
 import type { Admission } from "../admit.js";
 import { withDeadline } from "../cancel.js";
 import type { Candidate } from "../decide.js";
-import { fetchMissing, isLacking } from "../fetch.js";
+import { fetchMissing, isAtHand, isLacking } from "../fetch.js";
 import type { Settling } from "../settle.js";
 import { Workspace } from "../workspace.js";
 import type { RoomCore } from "./core.js";
@@ -57,14 +57,18 @@ function workIn(admissions: readonly Admission[]): Map<string, Candidate> {
 }
 
 /** Fetches what the candidates cite and is not here. Adds to `work`. */
-export async function fetchFor(core: RoomCore, work: Map<string, Candidate>, options: ReceiveOptions): Promise<void> {
+export function fetchFor(core: RoomCore, work: Map<string, Candidate>, options: ReceiveOptions): Awaitable<void> {
+  // Nearly always: a deadline, a fetcher and a list of servers would cost a third of what a message costs.
+  if (!isAtHand(core.memory, work)) return fetchLacking(core, work, options);
+}
+
+async function fetchLacking(core: RoomCore, work: Map<string, Candidate>, options: ReceiveOptions): Promise<void> {
   const { transport, observer, clock, limits, server } = core.host;
   const { origin, via = [], outsider = false } = options;
   const others = (): readonly string[] =>
     [...new Set([origin, ...via, ...core.servers])].filter((name) => name !== server);
   const likeliest = outsider || origin !== server ? [origin] : others();
   if (likeliest.length === 0) return;
-  // Nearly always nothing is: a deadline, a fetcher and a list of servers would cost a third of what a message costs.
   if (!(await isLacking({ ...core.admitting, servers: likeliest, cancel: options.cancel }, work))) return;
   const servers = outsider ? [origin] : others();
   await withDeadline(clock, limits.fetchTime, options.cancel, (cancel) =>
