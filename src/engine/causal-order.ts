@@ -2,7 +2,10 @@
 import type { Candidate } from "./decide.js";
 
 export interface CausalOrder {
-  /** Each after whatever it cites among the others. Cycles, which hostile ids can form, are cut somewhere. */
+  /**
+   * Each after whatever it cites among the others. Cycles, which hostile ids can form, are cut somewhere. Of an id that
+   * comes twice, the full copy alone.
+   */
   readonly ordered: readonly Candidate[];
   /** Auth events that are not among them. */
   readonly authority: ReadonlySet<string>;
@@ -13,8 +16,10 @@ export interface CausalOrder {
 export function inCausalOrder(candidates: readonly Candidate[]): CausalOrder {
   const placeOf = new Map<string, number>();
   for (let place = 0; place < candidates.length; place++) {
-    const id = candidates[place]?.event.eventId;
-    if (id !== undefined) placeOf.set(id, place);
+    const candidate = candidates[place];
+    if (candidate === undefined) continue;
+    const id = candidate.event.eventId;
+    if (!candidate.hashMismatch || !isFuller(candidates[placeOf.get(id) ?? -1], candidate)) placeOf.set(id, place);
   }
   // Where no id comes twice, each place is known without another look into a map that is larger than the caches.
   const areDistinct = placeOf.size === candidates.length;
@@ -48,4 +53,9 @@ export function inCausalOrder(candidates: readonly Candidate[]): CausalOrder {
     }
   }
   return { ordered, authority, previous };
+}
+
+/** Whether the copy that came before says what this redacted one does not. Of others the last counts. */
+function isFuller(before: Candidate | undefined, { mode }: Candidate): boolean {
+  return before?.mode === mode && !before.hashMismatch;
 }

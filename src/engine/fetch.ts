@@ -302,6 +302,9 @@ class Fetcher {
       const { eventId } = admission.event;
       const known = this.#work.get(eventId);
       if (known === undefined || (known.mode === "import" && mode === "live")) this.#work.set(eventId, admission);
+      else if (known.hashMismatch && !admission.hashMismatch) {
+        this.#work.set(eventId, { ...known, event: admission.event, hashMismatch: false });
+      }
     }
   }
 

@@ -9,6 +9,8 @@ import { ABSENT } from "../dag/state-map.js";
 import { UsageError } from "../errors.js";
 import { readPdu } from "../event/format.js";
 import type { Pdu, RoomEvent } from "../event/pdu.js";
+import { encodeCanonical } from "../json/canonical.js";
+import type { JsonValue } from "../json/value.js";
 import type {
   OpenedRoom,
   PendingEvent,
@@ -58,6 +60,10 @@ export class RoomMemory {
   readonly #doubtful = new Marks();
   readonly waiting: Readonly<Record<WaitingKind, Map<string, Waiting>>> = { history: new Map(), redaction: new Map() };
   pendingBytes = 0;
+  /** Of what is in doubt, what was entered since the last commit, and by workspaces that came to nothing. */
+  readonly #uncommitted: number[] = [];
+  readonly #abandoned = new Marks();
+  #isSpoiled = false;
   readonly #held: Cache<string, Held>;
   readonly #groups: Cache<number, Snapshot>;
 
@@ -89,22 +95,62 @@ export class RoomMemory {
     return number === ABSENT || this.#doubtful.has(number) ? undefined : this.index.eventOf(number);
   }
 
+  /**
+   * Whether the index has one copy of an event and something else goes by another: what was decided and never stored
+   * stays in the index, and a hostile event of room versions 1 and 2 may have the id of a true one, as a copy whose
+   * content hash does not match may everywhere. Then all is to be read anew, and nothing that was decided may be kept.
+   */
+  get isSpoiled(): boolean {
+    return this.#isSpoiled;
+  }
+
   /** The number of a state event. Until it is committed it is in doubt, unless it was there before. */
   enter(event: Pdu): number {
     const known = this.index.numberOf(event.eventId);
-    if (known !== ABSENT && this.index.eventOf(known) !== undefined) return known;
+    if (known !== ABSENT && this.index.eventOf(known) !== undefined) {
+      if (this.#abandoned.has(known)) this.#matches(known, event);
+      return known;
+    }
     const number = this.index.add(event);
     this.#doubtful.add(number);
+    this.#uncommitted.push(number);
     return number;
   }
 
-  /** What was committed, and the numbers of the state events that were entered for it and count. */
+  /** A workspace begins: what another one entered and did not commit, it decided for nothing. */
+  abandon(): void {
+    for (const number of this.#uncommitted) this.#abandoned.add(number);
+    this.#uncommitted.length = 0;
+  }
+
+  /** A state event that storage has, and that counts. */
+  #confirm(event: Pdu): void {
+    const number = this.index.add(event);
+    if (!this.#doubtful.has(number) || this.#matches(number, event)) this.#doubtful.delete(number);
+  }
+
+  /** Whether the index has this very copy of an event. */
+  #matches(number: number, event: Pdu): boolean {
+    const known = this.index.eventOf(number);
+    const matches = known === undefined || isSameCopy(known, event);
+    if (!matches) this.#isSpoiled = true;
+    return matches;
+  }
+
+  /**
+   * What was committed.
+   * @param entered numbers of the state events that were entered for it, which count unless `decided` says otherwise
+   */
   keepAll(decided: ReadonlyMap<string, Held>, entered: readonly number[]): void {
-    for (const number of entered) this.#doubtful.delete(number);
+    this.#uncommitted.length = 0;
+    for (const number of entered) {
+      this.#doubtful.delete(number);
+      this.#abandoned.delete(number);
+    }
     this.#held.setAll(decided);
     for (const held of decided.values()) {
       this.#keepSnapshots(held);
-      if (!isAllowed(held)) this.#noteDoubt(held);
+      if (!isAllowed(held)) this.#doubt(held.event.eventId);
     }
   }
 
@@ -112,14 +158,15 @@ export class RoomMemory {
   #keep(held: Held): void {
     this.#held.set(held.event.eventId, held);
     this.#keepSnapshots(held);
-    if (held.event.stateKey !== undefined && isAllowed(held)) this.#doubtful.delete(this.index.add(held.event));
-    else this.#noteDoubt(held);
+    // A message leaves alone what the index has under its id: that is another event.
+    if (!isAllowed(held)) this.#doubt(held.event.eventId);
+    else if (held.event.stateKey !== undefined) this.#confirm(held.event);
   }
 
-  #noteDoubt({ event, verdict }: Pick<Held, "event" | "verdict">): void {
-    const number = this.index.numberOf(event.eventId);
-    if (isAllowed({ verdict })) this.#doubtful.delete(number);
-    else if (number !== ABSENT && this.index.eventOf(number) !== undefined) this.#doubtful.add(number);
+  /** What was rejected does not count, though the index may have it. */
+  #doubt(eventId: string): void {
+    const number = this.index.numberOf(eventId);
+    if (number !== ABSENT && this.index.eventOf(number) !== undefined) this.#doubtful.add(number);
   }
 
   keepSnapshot(snapshot: Snapshot | undefined): void {
@@ -162,7 +209,12 @@ export class RoomMemory {
 
   /** Takes over what storage holds, at first or after somebody else wrote. */
   async open(storage: Storage, opened: OpenedRoom, changed: readonly StoredEvent[], cancel?: Cancel): Promise<void> {
-    for (const row of changed) this.#held.delete(row.eventId);
+    for (const row of changed) {
+      this.#held.delete(row.eventId);
+      const known = this.index.numberOf(row.eventId);
+      if (!isAllowed(row)) this.#doubt(row.eventId);
+      else if (known !== ABSENT && this.index.eventOf(known) !== undefined) this.#matches(known, this.pduOf(row));
+    }
     this.record = opened.record;
     for (const id of [...this.pending.keys()]) this.dropPending(id);
     for (const row of opened.pending) this.putPending(row);
@@ -262,12 +314,15 @@ export class RoomMemory {
     const rows = [...(await storage.readStateGroups(this.roomId, wanted, cancel))];
     const needed = new Set<string>();
     for (const { delta } of rows) {
-      for (const [, , id] of delta) if (id !== undefined && this.index.get(id) === undefined) needed.add(id);
+      for (const [, , id] of delta) if (id !== undefined && !this.judges(id)) needed.add(id);
     }
     for (const row of await storage.readEvents(this.roomId, [...needed], cancel)) {
       const event = this.pduOf(row);
-      this.index.add(event);
-      this.#noteDoubt({ event, verdict: row.verdict });
+      if (isAllowed(row)) this.#confirm(event);
+      else {
+        this.index.add(event);
+        this.#doubt(row.eventId);
+      }
     }
     // A group is numbered after those that it builds on.
     rows.sort((a, b) => a.group - b.group);
@@ -291,4 +346,24 @@ export class RoomMemory {
     }
     return this.snapshots.make(state, base, row.place, row.group);
   }
+}
+
+function isSameCopy(a: RoomEvent, b: RoomEvent): boolean {
+  return a.content === b.content || encodeCanonical(copyOf(a)) === encodeCanonical(copyOf(b));
+}
+
+/** All that the rules and readers see of an event. */
+function copyOf(event: RoomEvent): JsonValue {
+  const {
+    type,
+    stateKey = null,
+    sender,
+    originServerTs,
+    depth,
+    redacts = null,
+    prevEvents,
+    authEvents,
+    content,
+  } = event;
+  return [type, stateKey, sender, originServerTs, depth, redacts, prevEvents, authEvents, content];
 }

@@ -126,7 +126,7 @@ export class Workspace {
   /** Present while memberships may be missing from the states. */
   partial: PartialState | undefined;
   readonly #supplied = new Map<string, Held>();
-  /** Numbers of the state events that were recorded here and count. */
+  /** Numbers of the state events that were recorded here as ones that count. The copy of an id stays the same. */
   readonly #entered: number[] = [];
   readonly #waiting: Readonly<Record<Waiting["kind"], Map<string, Waiting>>> = {
     history: new Map(),
@@ -141,6 +141,7 @@ export class Workspace {
   #liveDepth: number;
 
   constructor(memory: RoomMemory) {
+    memory.abandon();
     this.memory = memory;
     this.rules = memory.version.rules;
     this.index = memory.index;

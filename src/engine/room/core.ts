@@ -105,23 +105,26 @@ export class RoomCore {
 
   /** Reads the room from storage, in its turn, if that is not done. `false` when there is none. */
   open(cancel: Cancel | undefined): Awaitable<boolean> {
-    return this.#opened || this.locked(() => this.openLocked(cancel));
+    return this.#isOpen || this.locked(() => this.openLocked(cancel));
   }
 
   /** The same, for what runs in the queue. */
   openLocked(cancel: Cancel | undefined): Awaitable<boolean> {
-    return this.#opened || this.#read(cancel);
+    return this.#isOpen || this.#read(knownTo(this.#memory), cancel);
   }
 
-  async #read(cancel: Cancel | undefined): Promise<boolean> {
+  get #isOpen(): boolean {
+    return this.#opened && !this.#memory.isSpoiled;
+  }
+
+  /** Into a new memory. `known` is what was shown before. */
+  async #read(known: Known | undefined, cancel: Cancel | undefined): Promise<boolean> {
     const { storage, limits } = this.host;
     const opened = await storage.openRoom(this.roomId, cancel);
     if (opened === undefined) return false;
-    const before = this.#memory;
     this.#memory = new RoomMemory(this.roomId, this.version, limits);
     await this.#memory.open(storage, opened, [], cancel);
     this.freed = await this.#unfinished(cancel);
-    const known = knownTo(before);
     const changes =
       known === undefined ? undefined : await storage.changesSince(this.roomId, known.record.revision, cancel);
     await this.#takeOver(known, changes?.events ?? [], cancel);
@@ -154,7 +157,8 @@ export class RoomCore {
     const changes = await storage.changesSince(this.roomId, revision ?? 0, cancel);
     if (changes === undefined) return;
     await this.#memory.open(storage, changes, changes.events, cancel);
-    await this.#takeOver(known, changes.events, cancel);
+    if (this.#memory.isSpoiled) await this.#read(known, cancel);
+    else await this.#takeOver(known, changes.events, cancel);
   }
 
   /** Shows what memory has read since it knew only this. */
@@ -191,6 +195,10 @@ export class RoomCore {
     if (cancel?.aborted === true) {
       this.forget();
       throw new CancelledError();
+    }
+    if (this.#memory.isSpoiled) {
+      this.forget();
+      return false;
     }
     const result = await this.#write(batch);
     if (!result.committed) {
