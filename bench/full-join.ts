@@ -131,7 +131,7 @@ export async function runFullJoin(file: string): Promise<void> {
     { name: "  processor time of that, garbage collection included", value: least(free, "cpu"), unit: "ms" },
     { name: "  of the time of the join, all but Ed25519", value: restOf(joined, "wall"), unit: "%" },
     { name: "  of its processor time, all but Ed25519", value: restOf(joined, "cpu"), unit: "%" },
-    { name: "  the first join of the process, signatures verified", value: first.wall, unit: "ms" },
+    { name: "  the first of these joins, while code is compiled", value: first.wall, unit: "ms" },
     { name: "  of its time, all but Ed25519", value: restOf([first], "wall"), unit: "%" },
   ];
   process.stdout.write(JSON.stringify(figures));

@@ -16,7 +16,7 @@ import type { Policy } from "../ports/policy.js";
 import type { Storage } from "../ports/storage.js";
 import type { Verdict } from "../ports/verdict.js";
 import type { RoomVersionRules } from "../rules/model.js";
-import { mayRedecide, heldCandidate } from "./decide.js";
+import { heldCandidate, mayRedecide } from "./decide.js";
 import type { Candidate, Mode } from "./decide.js";
 import type { Limits } from "./limits.js";
 import { completes, verdictOf } from "./held.js";

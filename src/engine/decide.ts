@@ -10,6 +10,7 @@ import { ABSENT } from "../dag/state-map.js";
 import { ruleLabel } from "../auth/verdict.js";
 import type { StateLookup } from "../auth/verdict.js";
 import type { Refusal } from "../errors.js";
+import { MAX_AUTH_EVENTS } from "../event/format.js";
 import { createEventIdOf } from "../event/pdu.js";
 import type { Pdu, RoomEvent } from "../event/pdu.js";
 import { eventSignedBytes } from "../event/sign.js";
@@ -81,7 +82,7 @@ type Against = { readonly rule: string } | { readonly refusal: Refusal } | Lack;
 
 export function decide(ws: Workspace, candidate: Candidate): Decision | Waits | Lack {
   const { event } = candidate;
-  const cited = citedBy(ws, event);
+  const cited = citedLookup(ws, event);
   const missing = missingReferences(ws, candidate, cited);
   if (missing !== undefined) return missing;
   const before = stateBefore(ws, candidate);
@@ -122,8 +123,9 @@ function accepted(rule: string, basis: VerdictBasis): StoredVerdict {
   return verdict;
 }
 
-/** Looks up each auth event once: three checks ask for the same ones. */
-function citedBy(ws: Workspace, { authEvents }: Pdu): EventLookup {
+/** Looks up each auth event once: three checks ask for the same ones. History may cite any number, and rarely does. */
+function citedLookup(ws: Workspace, { authEvents }: Pdu): EventLookup {
+  if (authEvents.length > MAX_AUTH_EVENTS) return ws.lookup;
   const found = authEvents.map((id) => ws.lookup(id));
   return (eventId) => {
     for (let at = 0; at < found.length; at++) if (authEvents[at] === eventId) return found[at];

@@ -11,12 +11,12 @@ import type { Verdict } from "../ports/verdict.js";
 import {
   decide,
   extremitiesAfter,
+  heldCandidate,
   isSettled,
   isUnstored,
   isWaits,
   mayRedecide,
   passedBy,
-  heldCandidate,
 } from "./decide.js";
 import type { Candidate, Decision } from "./decide.js";
 import { completes, isAllowed, verdictOf } from "./held.js";

@@ -4,7 +4,7 @@
  */
 import type { EventForms } from "../event/forms.js";
 import type { Pdu } from "../event/pdu.js";
-import { planSignatures, requiredSigners, settleSignatures } from "../event/signatures.js";
+import { planSignatures, planSigned, requiredSigners, settleSignatures } from "../event/signatures.js";
 import type {
   KeyLookup,
   SignatureCheck,
@@ -54,7 +54,7 @@ export class SignatureBatch {
   /** By whom and by which key each check is. */
   readonly #servers: string[] = [];
   readonly #keyIds: string[] = [];
-  readonly #pages = new Pages();
+  #pages = new Pages();
   #checks: VerifyRequest[] = [];
   #bytes = 0;
 
@@ -75,12 +75,14 @@ export class SignatureBatch {
 
   /** @param place what the event is called in the answer */
   add(place: number, pdu: Pdu, forms: EventForms): void {
-    const { checks, settled } = planSignatures(this.#rules, pdu, this.#lookup, this.#pages.copy(forms.signedBytes()));
-    for (const check of checks) {
-      this.#servers.push(check.server);
-      this.#keyIds.push(check.keyId);
-      this.#checks.push(check);
-      this.#bytes += check.message.length;
+    const { checks, settled } = planSigned(this.#rules, pdu, this.#lookup, forms.signedBytes());
+    const message = checks.length === 0 ? undefined : this.#pages.copy(forms.signedBytes());
+    for (const { server, keyId, key, signature } of checks) {
+      if (message === undefined) break;
+      this.#servers.push(server);
+      this.#keyIds.push(keyId);
+      this.#checks.push({ key, message, signature });
+      this.#bytes += message.length;
     }
     if (settled.size > 0) this.#settled.set(this.#ends.length, settled);
     this.#places.push(place);
@@ -95,6 +97,7 @@ export class SignatureBatch {
   verify(keys: Keys, cancel: Cancel | undefined): Promise<ReadonlyMap<number, Verdict>> {
     const checks = this.#checks;
     this.#checks = [];
+    this.#pages = new Pages();
     return this.#refused(checks.length === 0 ? [] : keys.verify(checks, cancel));
   }
 
@@ -229,6 +232,6 @@ export function keyRequestsIn(rules: RoomVersionRules, value: unknown, want: Wan
     if (!isObject(content) || !Number.isSafeInteger(originServerTs)) return;
     keyRequests(rules, { json, type, sender, content, eventId, originServerTs: originServerTs as number }, want);
   } catch {
-    // It is no plain data, as the check will say.
+    // It is no plain data, as the check will say. What it named before, it named.
   }
 }

@@ -70,10 +70,11 @@ export function contentHashMatches(event: JsonObject, forms?: EventForms): boole
   const hashes = get(event, "hashes");
   const claimed = isObject(hashes) ? get(hashes, "sha256") : undefined;
   if (typeof claimed !== "string") return false;
-  const hash = forms?.contentHash() ?? contentHash(event);
-  if (isUnpadded(claimed, hash)) return true;
+  // Nearly always it is written as it should be.
+  const hash = forms?.contentHash();
+  if (hash !== undefined && isUnpadded(claimed, hash)) return true;
   const decoded = decodeBase64(claimed);
-  return decoded !== undefined && sameBytes(decoded, hash);
+  return decoded !== undefined && sameBytes(decoded, hash ?? contentHash(event));
 }
 
 /** SHA-256 over the redacted event less `signatures` and `unsigned`. */

@@ -112,15 +112,21 @@ function isThirdPartyInvite(event: Signable): boolean {
 
 const NOTHING_SETTLED: SignaturePlan["settled"] = new Map();
 
-/**
- * The checks that decide about an event, given what keys the host knows.
- * @param message the bytes under its signatures, where they are at hand
- */
+/** The checks that decide about an event, given what keys the host knows. */
 export function planSignatures(
   rules: RoomVersionRules,
   event: Signable & { readonly json: JsonObject },
   keys: KeyLookup,
-  message: Uint8Array = eventSignedBytes(rules, event.json),
+): SignaturePlan {
+  return planSigned(rules, event, keys, eventSignedBytes(rules, event.json));
+}
+
+/** The same, where the bytes under the signatures are at hand. */
+export function planSigned(
+  rules: RoomVersionRules,
+  event: Signable & { readonly json: JsonObject },
+  keys: KeyLookup,
+  message: Uint8Array,
 ): SignaturePlan {
   let settled: Map<string, SignerVerdict> | undefined;
   let checks: readonly SignatureCheck[] = [];

@@ -178,6 +178,22 @@ describe("a batch of signatures", () => {
     expect(messages.length).toBe(129);
   });
 
+  it("keeps and counts no message that nobody is asked about", async () => {
+    const small = formsOf("10", signed, 0);
+    const large = valueOf(
+      parsePduForms(versionOf("10").rules, basePdu("10", { content: { body: "x".repeat(60_000) }, signatures: {} })),
+    );
+    const kept = new Set<ArrayBufferLike>();
+    const keys: Keys = {
+      ...keysOf(4),
+      verify: (requests) => requests.map(({ message }) => kept.add(message.buffer).size > 0),
+    };
+    const batch = await batchOf("10", [large, small, large, small, large], keys);
+    expect(batch.bytes).toBe(2 * small.forms.signedBytes().length);
+    await batch.verify(keys, undefined);
+    expect([...kept].reduce((sum, { byteLength }) => sum + byteLength, 0)).toBeLessThan(4 * batch.bytes);
+  });
+
   it("gives a message that comes alone no more memory than it takes", async () => {
     const lengths: number[] = [];
     const keys: Keys = {

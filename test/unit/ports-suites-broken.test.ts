@@ -1251,6 +1251,14 @@ const brokenKeys: readonly Broken<(keys: Keys) => Keys>[] = [
     }),
   ],
   [
+    "takes the memory of a message for the message",
+    "parts of larger memory",
+    (keys) => ({
+      ...keys,
+      verify: (asked) => keys.verify(asked.map((one) => ({ ...one, message: new Uint8Array(one.message.buffer) }))),
+    }),
+  ],
+  [
     "clears what it has verified",
     "bytes that are given stay",
     (keys) => ({

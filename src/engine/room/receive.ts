@@ -58,7 +58,7 @@ function workIn(admissions: readonly Admission[]): Map<string, Candidate> {
 
 /** Fetches what the candidates cite and is not here. Adds to `work`. */
 export function fetchFor(core: RoomCore, work: Map<string, Candidate>, options: ReceiveOptions): Awaitable<void> {
-  // Nearly always: a deadline, a fetcher and a list of servers would cost a third of what a message costs.
+  // Nearly always all is at hand: a deadline, a fetcher and a list of servers would cost a third of a message.
   if (!isAtHand(core.memory, work)) return fetchLacking(core, work, options);
 }
 

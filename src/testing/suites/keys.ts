@@ -162,6 +162,15 @@ export function keysSuite(host: KeysHost): readonly PortCheck[] {
       ];
       expectEqual(await keys.verify(requests), [false, false, false, false, false, false, false, true], "verdicts");
     }),
+    check("bytes that are given may be parts of larger memory", async (keys) => {
+      const vectors = edgeVectors();
+      const requests = vectors.map(({ publicKey, message: text, signature }) => together(publicKey, text, signature));
+      const verdicts = vectors.map(({ valid }) => valid);
+      for (const [at, request] of requests.entries()) {
+        expectEqual(await keys.verify([request]), [verdicts[at]], `${vectors[at]?.name ?? ""}, among other bytes`);
+      }
+      expectEqual(await keys.verify(requests), verdicts, "the edge vectors among other bytes, in one batch");
+    }),
     check("bytes that are given stay as they are", async (keys) => {
       const [vector] = edgeVectors();
       if (vector === undefined) unkept("there are no edge vectors");
@@ -173,4 +182,18 @@ export function keysSuite(host: KeysHost): readonly PortCheck[] {
       expectEqual([key, text, signature], before, "key, message and signature afterwards");
     }),
   ];
+}
+
+/** A check whose bytes lie in one buffer, with others before, between and after them. */
+function together(key: Uint8Array, text: Uint8Array, signature: Uint8Array): VerifyRequest {
+  const gap = 7;
+  const memory = new Uint8Array(key.length + text.length + signature.length + 4 * gap).fill(0xa5);
+  let end = 0;
+  const put = (bytes: Uint8Array): Uint8Array => {
+    const begin = end + gap;
+    end = begin + bytes.length;
+    memory.set(bytes, begin);
+    return memory.subarray(begin, end);
+  };
+  return { key: put(key), message: put(text), signature: put(signature) };
 }
