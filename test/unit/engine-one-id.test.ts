@@ -4,12 +4,14 @@
  */
 import { describe, expect, it } from "vitest";
 import { createMemoryStorage } from "../../src/adapters/memory/index.js";
+import type { Pdu } from "../../src/event/index.js";
 import type { JsonObject } from "../../src/json/index.js";
 import type { CommitResult, OperationName, Storage, Transport } from "../../src/ports/index.js";
 import { roomOf, short, Story, tampered, testServer, visible } from "../support/engine.js";
 import { CHAIN, given, idsOf, joinedWith, serve, STATE, story as joinable } from "../support/joining.js";
 
 const ALICE = "@alice:a.example";
+const BOB = "@bob:b.example";
 const MALLORY = "@mallory:m.example";
 const PEER = "peer.example";
 const SAME = "$same:m.example";
@@ -90,6 +92,45 @@ describe.each(["1", "2"])("two events of one id, room version %s", (v) => {
     }
     expect(told.at(-1)).toEqual(won?.content);
     expect(told).not.toContainEqual(lost?.content);
+  });
+
+  it("a state event whose decision was broken off judges nothing", async () => {
+    const story = new Story(v).open().member("bob", BOB, "join").say("old", ALICE);
+    for (let at = 0; at < 8; at++) story.say(`filler${at}`, ALICE);
+    const before = story.jsons();
+    const levels = (users: JsonObject): Pdu =>
+      story.write(
+        { type: "m.room.power_levels", stateKey: "", sender: ALICE, content: { users } },
+        {},
+        withId("$same:a.example"),
+      );
+    const lost = levels({ [ALICE]: 100 });
+    const stored = levels({ [ALICE]: 100, [BOB]: 50 });
+    const redaction = { type: "m.room.redaction", sender: ALICE, content: {}, redacts: story.id("old") };
+    const redacting = story.write(redaction, {}, withId("$redaction:a.example"));
+    story.take("stored", stored.json, ["filler7"]).state("name", "m.room.name", BOB, { name: "Bob may say" });
+    const base = createMemoryStorage();
+    let isBroken = false;
+    const storage: Storage = {
+      ...base,
+      readEvents: (roomId, ids) => {
+        if (isBroken && ids.includes(story.id("old"))) throw new Error("the disk is gone for a moment");
+        return base.readEvents(roomId, ids);
+      },
+    };
+    const limits = { cachedEvents: 1 };
+    const room = await roomOf(testServer({ ring: story.ring, storage, limits }), story);
+    await room.receive(before, { origin: PEER });
+    isBroken = true;
+    await expect(room.receive([lost.json, redacting.json], { origin: PEER })).rejects.toThrow(/disk/);
+    isBroken = false;
+    const receipts = await room.receive([stored.json, story.json("name")], { origin: PEER });
+    expect(receipts.map(short)).toEqual(["accepted", "accepted"]);
+    for (const one of [room, await roomOf(testServer({ ring: story.ring, storage: base }), story)]) {
+      await one.refresh();
+      expect(one.current.get("m.room.power_levels", "")?.content).toEqual(stored.content);
+      expect(one.current.get("m.room.name", "")?.content).toEqual({ name: "Bob may say" });
+    }
   });
 });
 
