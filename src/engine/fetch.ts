@@ -16,6 +16,7 @@ import { admit } from "./admit.js";
 import type { AdmitContext } from "./admit.js";
 import { heldCandidate } from "./decide.js";
 import type { Candidate, Mode } from "./decide.js";
+import { completes } from "./held.js";
 import type { RoomMemory } from "./memory.js";
 
 /** For looking at what is here. */
@@ -302,8 +303,9 @@ class Fetcher {
       const { eventId } = admission.event;
       const known = this.#work.get(eventId);
       if (known === undefined || (known.mode === "import" && mode === "live")) this.#work.set(eventId, admission);
-      else if (known.hashMismatch && !admission.hashMismatch) {
-        this.#work.set(eventId, { ...known, event: admission.event, hashMismatch: false });
+      else if (completes(this.#context.memory.version.rules, known, admission.event)) {
+        const policy = known.mode === "live" ? "unasked" : known.policy;
+        this.#work.set(eventId, { ...known, event: admission.event, hashMismatch: false, policy });
       }
     }
   }

@@ -119,14 +119,16 @@ export class RoomMemory {
 
   /** A workspace begins: what another one entered and did not commit, it decided for nothing. */
   abandon(): void {
-    for (const number of this.#uncommitted) this.#abandoned.add(number);
+    for (const number of this.#uncommitted) if (this.#doubtful.has(number)) this.#abandoned.add(number);
     this.#uncommitted.length = 0;
   }
 
   /** A state event that storage has, and that counts. */
   #confirm(event: Pdu): void {
     const number = this.index.add(event);
-    if (!this.#doubtful.has(number) || this.#matches(number, event)) this.#doubtful.delete(number);
+    if (this.#doubtful.has(number) && !this.#matches(number, event)) return;
+    this.#doubtful.delete(number);
+    this.#abandoned.delete(number);
   }
 
   /** Whether the index has this very copy of an event. */
@@ -215,16 +217,18 @@ export class RoomMemory {
       if (!isAllowed(row)) this.#doubt(row.eventId);
       else if (known !== ABSENT && this.index.eventOf(known) !== undefined) this.#matches(known, this.pduOf(row));
     }
+    const extremities = new Map<string, Snapshot>();
+    const loaded = await this.load(storage, opened.record.forwardExtremities, cancel);
+    for (const held of loaded) if (held.after !== undefined) extremities.set(held.event.eventId, held.after);
+    const current = await this.snapshot(storage, opened.record.stateGroup, cancel);
+    // All of it or, where reading fails, nothing: the next commit would leave out ends that were not read.
     this.record = opened.record;
     for (const id of [...this.pending.keys()]) this.dropPending(id);
     for (const row of opened.pending) this.putPending(row);
     for (const kind of ["history", "redaction"] as const) this.waiting[kind].clear();
     for (const row of opened.waiting) this.setWaiting(row);
-    const extremities = new Map<string, Snapshot>();
-    const loaded = await this.load(storage, opened.record.forwardExtremities, cancel);
-    for (const held of loaded) if (held.after !== undefined) extremities.set(held.event.eventId, held.after);
     this.extremities = extremities;
-    this.current = await this.snapshot(storage, opened.record.stateGroup, cancel);
+    this.current = current;
   }
 
   /**

@@ -94,7 +94,10 @@ describe.each(["1", "2"])("two events of one id, room version %s", (v) => {
     expect(told).not.toContainEqual(lost?.content);
   });
 
-  it("a state event whose decision was broken off judges nothing", async () => {
+  it.each([
+    ["of a server in the room", {}],
+    ["of an outsider", { outsider: true }],
+  ])("a state event whose decision was broken off judges nothing %s", async (_, options) => {
     const story = new Story(v).open().member("bob", BOB, "join").say("old", ALICE);
     for (let at = 0; at < 8; at++) story.say(`filler${at}`, ALICE);
     const before = story.jsons();
@@ -124,7 +127,7 @@ describe.each(["1", "2"])("two events of one id, room version %s", (v) => {
     isBroken = true;
     await expect(room.receive([lost.json, redacting.json], { origin: PEER })).rejects.toThrow(/disk/);
     isBroken = false;
-    const receipts = await room.receive([stored.json, story.json("name")], { origin: PEER });
+    const receipts = await room.receive([stored.json, story.json("name")], { origin: PEER, ...options });
     expect(receipts.map(short)).toEqual(["accepted", "accepted"]);
     for (const one of [room, await roomOf(testServer({ ring: story.ring, storage: base }), story)]) {
       await one.refresh();
@@ -199,6 +202,17 @@ describe("two copies of one event", () => {
     for (const type of types) expect(before?.get(type, "")?.content).toEqual({ said: type });
   });
 
+  it.each(["1", "6", "10"])("leave nothing of a join that was refused to the next, version %s", async (v) => {
+    const story = joinable(v);
+    const [, expected] = await joinedWith(story, given(story));
+    const instead = { one: tampered(story.json("one"), { name: "changed on its way" }) };
+    const room = await serve(story);
+    const lacking = given(story, { state: STATE.filter((name) => name !== "rules"), instead });
+    expect(await room.importJoin(lacking)).toMatchObject({ ok: false });
+    expect(await room.importJoin(given(story))).toMatchObject({ ok: true });
+    expect(await visible(room, idsOf(story))).toEqual(expected);
+  });
+
   it("are told apart where another process has put the full one in the place of the other", async () => {
     const story = new Story("10").open().state("topic", "m.room.topic", ALICE, { topic: "as it was sent" });
     const storage = createMemoryStorage();
@@ -215,4 +229,44 @@ describe("two copies of one event", () => {
       expect(room.current.get("m.room.topic", "")?.content).toEqual({ topic: "as it was sent" });
     }
   });
+});
+
+describe("a storage that fails while what another process wrote is read", () => {
+  it.each(["readEvents", "readStateGroups", "changesSince"] as const)(
+    "loses no end of the room: %s",
+    async (failing) => {
+      const story = new Story("10").open();
+      const before = story.jsons();
+      story.state("topic", "m.room.topic", ALICE, { topic: "by the other" }, { prev: ["rules"] });
+      story.state("name", "m.room.name", ALICE, { name: "by this one" }, { prev: ["rules"] });
+      const { base, storage, before: race } = raced();
+      let isBroken = false;
+      const fails = (name: typeof failing): void => {
+        if (!isBroken || name !== failing) return;
+        isBroken = false;
+        throw new Error("the disk is gone for a moment");
+      };
+      const failingStorage: Storage = {
+        ...storage,
+        readEvents: (...asked) => (fails("readEvents"), base.readEvents(...asked)),
+        readStateGroups: (...asked) => (fails("readStateGroups"), base.readStateGroups(...asked)),
+        changesSince: (...asked) => (fails("changesSince"), base.changesSince(...asked)),
+      };
+      const one = await roomOf(testServer({ ring: story.ring, storage: failingStorage }), story);
+      const other = await roomOf(testServer({ ring: story.ring, storage: base }), story);
+      await one.receive(before, { origin: PEER });
+      race(async () => {
+        await other.receive([story.json("topic")], { origin: PEER });
+        isBroken = true;
+      });
+      await expect(one.receive([story.json("name")], { origin: PEER })).rejects.toThrow(/disk/);
+      expect((await one.receive([story.json("name")], { origin: PEER })).map(short)).toEqual(["accepted"]);
+      for (const room of [one, other]) {
+        await room.refresh();
+        expect([...room.control.forwardExtremities].sort()).toEqual([...story.ids("topic", "name")].sort());
+        expect(room.current.get("m.room.topic", "")?.content).toEqual({ topic: "by the other" });
+        expect(room.current.get("m.room.name", "")?.content).toEqual({ name: "by this one" });
+      }
+    },
+  );
 });

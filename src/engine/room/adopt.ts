@@ -66,5 +66,6 @@ async function adoptIn(
   if (refusal !== undefined) return { ok: false, error: refusal };
   const sent = { notTo: origin, ...options, own: [event] };
   const done = !ws.changed || (await core.commit(ws, settling.steps, sent));
+  if (done && settling.outdated) core.forget();
   return done ? ok(ws.held(event.eventId)?.event ?? event) : undefined;
 }

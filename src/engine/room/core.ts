@@ -120,22 +120,27 @@ export class RoomCore {
   /** Into a new memory. `known` is what was shown before. */
   async #read(known: Known | undefined, cancel: Cancel | undefined): Promise<boolean> {
     const { storage, limits } = this.host;
+    this.#opened = false;
     const opened = await storage.openRoom(this.roomId, cancel);
-    if (opened === undefined) return false;
-    this.#memory = new RoomMemory(this.roomId, this.version, limits);
-    await this.#memory.open(storage, opened, [], cancel);
-    this.freed = await this.#unfinished(cancel);
+    if (opened === undefined) {
+      if (this.#memory.isSpoiled) this.startOver();
+      return false;
+    }
+    const memory = new RoomMemory(this.roomId, this.version, limits);
+    await memory.open(storage, opened, [], cancel);
+    const freed = await this.#unfinished(memory, cancel);
     const changes =
       known === undefined ? undefined : await storage.changesSince(this.roomId, known.record.revision, cancel);
-    await this.#takeOver(known, changes?.events ?? [], cancel);
+    await this.#takeOver(memory, known, changes?.events ?? [], cancel);
+    this.freed = freed;
     return true;
   }
 
   /** Work that a commit left for the next: what arrived, and is still waited for. */
-  async #unfinished(cancel: Cancel | undefined): Promise<string[]> {
-    const { pendingOn, waiting } = this.#memory;
+  async #unfinished(memory: RoomMemory, cancel: Cancel | undefined): Promise<string[]> {
+    const { pendingOn, waiting } = memory;
     const ids = [...new Set([...pendingOn.keys(), ...waiting.history.keys()])];
-    const found = await this.load(ids, cancel);
+    const found = await memory.load(this.host.storage, ids, cancel);
     return found.map(({ event }) => event.eventId);
   }
 
@@ -156,20 +161,24 @@ export class RoomCore {
     const known = knownTo(this.#memory);
     const changes = await storage.changesSince(this.roomId, revision ?? 0, cancel);
     if (changes === undefined) return;
+    // Where reading fails halfway, memory is neither here nor there.
+    this.#opened = false;
     await this.#memory.open(storage, changes, changes.events, cancel);
     if (this.#memory.isSpoiled) await this.#read(known, cancel);
-    else await this.#takeOver(known, changes.events, cancel);
+    else await this.#takeOver(this.#memory, known, changes.events, cancel);
   }
 
-  /** Shows what memory has read since it knew only this. */
+  /** Goes on with a memory, and shows what it has read since this was known. */
   async #takeOver(
+    memory: RoomMemory,
     known: Known | undefined,
     changed: readonly StoredEvent[],
     cancel: Cancel | undefined,
   ): Promise<void> {
     const news = known === undefined ? [] : newsIn(changed, known.record);
     const isToldWhy = known !== undefined && this.feed.isWatched;
-    const steps = isToldWhy ? await stepsOf(this.host, this.#memory, news, known, cancel) : [];
+    const steps = isToldWhy ? await stepsOf(this.host, memory, news, known, cancel) : [];
+    this.#memory = memory;
     this.#opened = true;
     this.feed.advance(
       this.#memory,

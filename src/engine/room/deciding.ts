@@ -15,7 +15,7 @@ import { askPolicyServers } from "../recommend.js";
 import { Settling } from "../settle.js";
 import { Workspace } from "../workspace.js";
 import type { RoomCore } from "./core.js";
-import { drain, supplyAll } from "./supply.js";
+import { drain, SpoiledError, supplyAll } from "./supply.js";
 
 /** Some of what was decided rests on what the room's policy server has not been asked yet. Nothing was changed. */
 class UnaskedError extends Error {
@@ -49,7 +49,7 @@ export async function deciding<T>(
   try {
     for (let round = 0; round < core.host.limits.fetchRounds; round++) {
       try {
-        return await core.locked(() => work(made));
+        return await core.locked(() => unspoiled(core, () => work(made)));
       } catch (error) {
         if (!(error instanceof UnaskedError)) throw error;
         ({ made } = error);
@@ -61,6 +61,17 @@ export async function deciding<T>(
     for (const id of asked) core.memory.recommendations.delete(id);
   }
   throw new UsageError(`${core.roomId}: its policy server changed faster than it could be asked`);
+}
+
+/** In the queue. What is decided again reads the room into a new memory first. */
+async function unspoiled<T>(core: RoomCore, work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof SpoiledError) || attempt >= core.host.limits.commitAttempts) throw error;
+    }
+  }
 }
 
 async function ask(core: RoomCore, unasked: readonly Unasked[], cancel: Cancel | undefined): Promise<void> {

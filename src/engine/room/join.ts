@@ -89,7 +89,9 @@ async function importPresumed(
       const given = await reading.settled();
       if (!given.ok || given.value !== reading.presumed) return "otherwise";
       kept = true;
-      return await commitJoin(core, ws, settling, work, options, prepared);
+      const done = await commitJoin(core, ws, settling, work, options, prepared);
+      kept = done?.ok !== false;
+      return done;
     } finally {
       if (!kept) core.startOver();
     }
@@ -150,7 +152,9 @@ async function commitJoin(
 ): Promise<Result<Pdu> | undefined> {
   const refusal = refusalIn(settling, event.eventId);
   if (refusal !== undefined) return { ok: false, error: refusal };
-  return (await core.commit(ws, settling.steps, options, prepared)) ? ok(event) : undefined;
+  if (!(await core.commit(ws, settling.steps, options, prepared))) return undefined;
+  if (settling.outdated) core.forget();
+  return ok(event);
 }
 
 /** Who was in the room no more has only an old end of it, which the others have passed. */

@@ -20,6 +20,13 @@ export class ForgottenError extends UsageError {
   }
 }
 
+/** What was decided rests on what was never stored (`RoomMemory.isSpoiled`): it is decided again, in a new memory. */
+export class SpoiledError extends UsageError {
+  constructor(roomId: string) {
+    super(`${roomId}: what is decided for it never agrees with what is stored`);
+  }
+}
+
 /**
  * One read for the candidates and all that they cite. What storage was found not to have at this revision it does not
  * have: if another process has written since, this one's commit fails, and all is read again.
@@ -69,6 +76,7 @@ export async function drain(host: Host, ws: Workspace, settling: Settling, cance
     if (stop === "more") await host.clock.sleep(0, cancel);
     else await supply(host, ws, stop, cancel);
   }
+  if (ws.memory.isSpoiled) throw new SpoiledError(ws.memory.roomId);
 }
 
 /** Asks a workspace until it lacks nothing for its answer. */
